@@ -1,0 +1,1 @@
+"""The one place that builds the real parts and keeps strategies running."""

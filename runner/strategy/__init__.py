@@ -1,0 +1,1 @@
+"""The strategies: BaseStrategy for hand-written ones, SpecStrategy for YAML files."""
