@@ -1,0 +1,398 @@
+"""What a block is: a frozen dataclass whose fields are its parameters and whose method is a pure array function.
+
+A block is described once, by its fields. `param()` carries the description, limits, unit and reload class of a field;
+the JSON Schema of a block's `with`, the reference page and the checks of `build()` all read them from there.
+
+Arrays follow one convention everywhere: (T bars, N instruments) float64, oldest first, NaN where there is nothing to
+say. Every block is causal: row t depends on rows 0..t only. Blocks know of no broker, clock or store.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.model.panel import FloatArray, Panel
+
+Direction: TypeAlias = Literal["smaller_is_tighter", "larger_is_tighter"]
+Apply: TypeAlias = Literal["meta", "live", "rebuild", "resubscribe", "restart", "identity"]
+
+REQUIRED: Any = dataclasses.MISSING
+"""Default of a parameter that has to be given."""
+
+
+class Kind(StrEnum):
+    """The kinds of blocks, by the section of a strategy file that uses them."""
+
+    SIGNAL = "signal"
+    COMBINE = "combine"
+    SIZING = "sizing"
+
+
+# ------------------------------------------------------------------------------------------------ what blocks promise
+
+
+class SizingParams(Protocol):
+    """The parameters of a strategy that sizing may read."""
+
+    @property
+    def risk_per_trade(self) -> float: ...
+    @property
+    def stop_loss(self) -> float: ...
+
+
+class SignalBlock(Protocol):
+    """Turns prices into scores."""
+
+    name: ClassVar[str]
+
+    @property
+    def warmup(self) -> int:
+        """Bars of an instrument needed for its first score; from there on more history changes nothing (1e-4)."""
+        ...
+
+    def compute(self, panel: Panel) -> FloatArray:
+        """(T, N) scores in [-1, 1]: +1 long, -1 short, 0 flat, NaN while warming; no unit."""
+        ...
+
+
+class CombineBlock(Protocol):
+    """Turns the scores of several signals into one."""
+
+    name: ClassVar[str]
+
+    def check(self, signals: Collection[str]) -> None:
+        """ValueError when the block cannot combine signals of these names."""
+        ...
+
+    def compute(self, scores: Mapping[str, FloatArray]) -> FloatArray:
+        """(T, N) scores in [-1, 1], NaN where a needed signal is NaN. All inputs have one shape."""
+        ...
+
+
+class SizingBlock(Protocol):
+    """Turns scores into wanted weights."""
+
+    name: ClassVar[str]
+
+    @property
+    def warmup(self) -> int:
+        """Bars of an instrument needed for its first weight."""
+        ...
+
+    def check(self, symbols: Collection[str], params: SizingParams) -> None:
+        """ValueError when the block cannot size these symbols with these parameters. No symbols: not known yet."""
+        ...
+
+    def compute(self, panel: Panel, scores: FloatArray, params: SizingParams) -> FloatArray:
+        """(T, N) wanted weights, signed fractions of strategy equity; NaN = no opinion, 0 = hold nothing."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------------------- parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParamInfo:
+    """One parameter, as its field declares it."""
+
+    name: str
+    type: Literal["integer", "number", "boolean", "string", "mapping"]
+    """`mapping`: text → number."""
+    nullable: bool
+    default: Any
+    """`REQUIRED` when there is none."""
+    description: str
+    minimum: float | None
+    maximum: float | None
+    exclusive_minimum: float | None
+    unit: str
+    choices: tuple[str, ...] | None
+    direction: Direction | None
+    zero_is_off: bool
+    """0 switches a limit off, so that 0 is its loosest value whatever `direction` says."""
+    apply: Apply
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+
+def param(
+    default: Any,
+    description: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    exclusive_minimum: float | None = None,
+    unit: str = "",
+    choices: tuple[str, ...] | None = None,
+    direction: Direction | None = None,
+    zero_is_off: bool = False,
+    apply: Apply = "rebuild",
+) -> Any:
+    """A dataclass field that is a parameter. Numeric limits of a mapping hold for each of its values.
+
+    `default` is `REQUIRED` for a parameter that has to be given; `apply` is the reload class of a change.
+    """
+    metadata = {
+        "description": description,
+        "minimum": minimum,
+        "maximum": maximum,
+        "exclusive_minimum": exclusive_minimum,
+        "unit": unit,
+        "choices": choices,
+        "direction": direction,
+        "zero_is_off": zero_is_off,
+        "apply": apply,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@cache
+def params_of(cls: type) -> tuple[ParamInfo, ...]:
+    """The parameters of a block class, in the order of its fields."""
+    hints = typing.get_type_hints(cls)
+    found = []
+    for field in dataclasses.fields(cls):
+        if "description" not in field.metadata:
+            raise TypeError(f"{cls.__name__}.{field.name} is not declared with param()")
+        kind, nullable = _type_of(cls, field.name, hints[field.name])
+        found.append(ParamInfo(name=field.name, type=kind, nullable=nullable, default=field.default, **field.metadata))
+    return tuple(found)
+
+
+def _type_of(cls: type, name: str, hint: Any) -> tuple[Any, bool]:
+    nullable = False
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        members = [member for member in typing.get_args(hint) if member is not type(None)]
+        nullable = len(members) < len(typing.get_args(hint))
+        hint = members[0] if len(members) == 1 else None
+    simple = {int: "integer", float: "number", bool: "boolean", str: "string"}
+    if hint in simple:
+        return simple[hint], nullable
+    if typing.get_origin(hint) is Mapping and typing.get_args(hint) == (str, float):
+        return "mapping", nullable
+    raise TypeError(f"{cls.__name__}.{name}: a parameter of this type is not supported")
+
+
+def json_schema(cls: type) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a block's `with`. Unknown keys are refused."""
+    infos = params_of(cls)
+    schema: dict[str, Any] = {
+        "type": "object",
+        "description": summary(cls),
+        "properties": {info.name: _property_schema(info) for info in infos},
+        "additionalProperties": False,
+    }
+    if required := [info.name for info in infos if info.required]:
+        schema["required"] = required
+    return schema
+
+
+def _property_schema(info: ParamInfo) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    if info.minimum is not None:
+        limits["minimum"] = info.minimum
+    if info.exclusive_minimum is not None:
+        limits["exclusiveMinimum"] = info.exclusive_minimum
+    if info.maximum is not None:
+        limits["maximum"] = info.maximum
+    schema: dict[str, Any] = {"description": info.description}
+    if info.type == "mapping":
+        schema |= {"type": "object", "additionalProperties": {"type": "number"} | limits, "minProperties": 1}
+    else:
+        schema |= {"type": info.type} | limits
+    if info.nullable:
+        schema["type"] = [schema["type"], "null"]
+    if info.choices is not None:
+        schema["enum"] = [*info.choices, *([None] if info.nullable else [])]
+    if not info.required:
+        schema["default"] = info.default
+    schema["x-runner"] = {"apply": info.apply, "direction": info.direction, "unit": info.unit}
+    if info.zero_is_off:
+        schema["x-runner"]["zero_is_off"] = True
+    return schema
+
+
+def summary(cls: type) -> str:
+    """The first sentence of a block's docstring."""
+    return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
+
+
+def parameter_table(cls: type) -> str:
+    """The parameters of a block as a Markdown table, for the reference pages."""
+    if not params_of(cls):
+        return "No parameters."
+    lines = ["| parameter | type | default | limits | unit | what it is |", "|---|---|---|---|---|---|"]
+    for info in params_of(cls):
+        kind = "names to numbers" if info.type == "mapping" else info.type
+        default = "required" if info.required else _shown(info.default)
+        about = info.description.replace("|", "\\|")
+        lines.append(f"| `{info.name}` | {kind} | {default} | {_limits_text(info)} | {info.unit} | {about} |")
+    return "\n".join(lines)
+
+
+def _limits_text(info: ParamInfo) -> str:
+    if info.choices is not None:
+        return ", ".join(info.choices)
+    parts = []
+    if info.minimum is not None:
+        parts.append(f"≥ {_shown(info.minimum)}")
+    if info.exclusive_minimum is not None:
+        parts.append(f"> {_shown(info.exclusive_minimum)}")
+    if info.maximum is not None:
+        parts.append(f"≤ {_shown(info.maximum)}")
+    return ", ".join(parts)
+
+
+def build(cls: type, mapping: Mapping[str, Any]) -> Any:
+    """The block that `mapping` describes; parameters that are not given have their defaults.
+
+    Raises ValueError with one plain sentence that names the parameter, the value found and what is allowed.
+    """
+    infos = {info.name: info for info in params_of(cls)}
+    label = getattr(cls, "name", cls.__name__)
+    for key in mapping:
+        if key not in infos:
+            known = ", ".join(infos) or "none"
+            raise ValueError(f"{label} has no parameter {_shown(key)}; its parameters are: {known}")
+    for info in infos.values():
+        if info.required and info.name not in mapping:
+            raise ValueError(f"{label} needs the parameter {info.name}: {info.description}")
+    return cls(**{key: _converted(infos[key], value) for key, value in mapping.items()})
+
+
+def check_fields(block: object) -> None:
+    """Check every parameter of a block against its own limits; called first in `__post_init__`. Raises ValueError."""
+    cls: type = type(block)
+    for info in params_of(cls):
+        _converted(info, getattr(block, info.name))
+
+
+def _converted(info: ParamInfo, value: Any) -> Any:
+    """`value` in the type of the parameter: whole floats become int for counts, int becomes float for numbers."""
+    if value is None and info.nullable:
+        return None
+    if info.type == "mapping":
+        if not isinstance(value, Mapping) or not value:
+            raise ValueError(f"{info.name} must map names to numbers, not {_shown(value)}")
+        for key in value:
+            if not isinstance(key, str) or not key:
+                raise ValueError(f"{info.name} must have names as keys, not {_shown(key)}")
+        return {key: _number(info, f"{info.name}.{key}", item) for key, item in value.items()}
+    if info.type == "boolean":
+        if not isinstance(value, bool):
+            raise ValueError(f"{info.name} must be true or false, not {_shown(value)}")
+        return value
+    if info.type == "string":
+        if not isinstance(value, str):
+            raise ValueError(f"{info.name} must be text, not {_shown(value)}")
+        if info.choices is not None and value not in info.choices:
+            raise ValueError(f"{info.name} must be one of {', '.join(info.choices)}, not {_shown(value)}")
+        return value
+    return _number(info, info.name, value)
+
+
+def _number(info: ParamInfo, name: str, value: Any) -> float:
+    whole = info.type == "integer"
+    wanted = "a whole number" if whole else "a number"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} must be {wanted}, not {_shown(value)}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, not {value}")
+    if whole and value != int(value):
+        raise ValueError(f"{name} must be a whole number, not {_shown(value)}")
+    if info.minimum is not None and value < info.minimum:
+        raise ValueError(f"{name} must be at least {_shown(info.minimum)}, not {_shown(value)}")
+    if info.exclusive_minimum is not None and value <= info.exclusive_minimum:
+        raise ValueError(f"{name} must be above {_shown(info.exclusive_minimum)}, not {_shown(value)}")
+    if info.maximum is not None and value > info.maximum:
+        raise ValueError(f"{name} must be at most {_shown(info.maximum)}, not {_shown(value)}")
+    return int(value) if whole else float(value)
+
+
+def _shown(value: Any) -> str:
+    """A value as the author of a YAML file would write it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"{value:.12g}"
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, Mapping):
+        return "a mapping" if value else "an empty mapping"
+    return "a list" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
+
+
+# --------------------------------------------------------------------------------------- one instrument's own bars
+
+
+class Series:
+    """The bars that one instrument really has: (n,) float64 each, without NaN in the prices.
+
+    Only `close` is made at once; most blocks need nothing else.
+    """
+
+    __slots__ = ("_column", "_panel", "_present", "close")
+
+    def __init__(self, panel: Panel, column: int, present: NDArray[np.bool_]) -> None:
+        self._panel = panel
+        self._column = column
+        self._present = present
+        self.close: FloatArray = panel.close[present, column]
+
+    @property
+    def open(self) -> FloatArray:
+        return self._or_close(self._panel.open)
+
+    @property
+    def high(self) -> FloatArray:
+        return self._or_close(self._panel.high)
+
+    @property
+    def low(self) -> FloatArray:
+        return self._or_close(self._panel.low)
+
+    @property
+    def volume(self) -> FloatArray:
+        values = self._panel.volume[self._present, self._column]
+        return np.where(np.isfinite(values), values, 0.0)
+
+    def _or_close(self, array: FloatArray) -> FloatArray:
+        values = array[self._present, self._column]
+        return np.where(np.isfinite(values), values, self.close)
+
+
+def by_instrument(panel: Panel, warmup: int, compute: Callable[[Series], FloatArray]) -> FloatArray:
+    """Apply `compute` (n bars → n values) to each instrument's own bars and put the values back in the panel's rows.
+
+    A row in which the instrument has no bar repeats its last value: nothing new was learnt. Rows before its
+    `warmup`-th bar are NaN. Indicators never see NaN, because one NaN poisons TA-Lib's running sums for good.
+    """
+    result = np.full(panel.close.shape, np.nan)
+    for column in range(len(panel.symbols)):
+        present = np.isfinite(panel.close[:, column])
+        bars = int(np.count_nonzero(present))
+        if bars < max(warmup, 1):
+            continue
+        values = compute(Series(panel, column, present))
+        if bars == panel.bars:
+            result[warmup - 1 :, column] = values[warmup - 1 :]
+            continue
+        count = np.cumsum(present)
+        known = count >= warmup
+        result[known, column] = values[count[known] - 1]
+    return result

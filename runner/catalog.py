@@ -1,0 +1,111 @@
+"""The one list of blocks: what a strategy file can `use`, and the reference page made from it.
+
+`python -m runner.catalog` prints docs/blocks.md.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from runner.blocks import CombineBlock, Kind, SignalBlock, SizingBlock, build, parameter_table
+from runner.combine import COMBINES
+from runner.exits import EXITS
+from runner.signals import SIGNALS
+from runner.sizing import SIZINGS
+
+
+def signals() -> dict[str, type[SignalBlock]]:
+    """Signal blocks by name."""
+    return {cls.name: cls for cls in SIGNALS}
+
+
+def combines() -> dict[str, type[CombineBlock]]:
+    """Combine blocks by name."""
+    return {cls.name: cls for cls in COMBINES}
+
+
+def sizings() -> dict[str, type[SizingBlock]]:
+    """Sizing blocks by name."""
+    return {cls.name: cls for cls in SIZINGS}
+
+
+def blocks(kind: Kind) -> dict[str, type[Any]]:
+    """Blocks of one kind by name."""
+    tables: dict[Kind, dict[str, Any]] = {Kind.SIGNAL: signals(), Kind.COMBINE: combines(), Kind.SIZING: sizings()}
+    return tables[kind]
+
+
+def find(kind: Kind, name: str) -> type[Any]:
+    """The block class of that name; ValueError when there is none."""
+    found = blocks(kind).get(name)
+    if found is None:
+        raise ValueError(f'there is no {kind} block called "{name}"; there are: {", ".join(blocks(kind))}')
+    return found
+
+
+def reference() -> str:
+    """The reference page of all blocks and exits, in Markdown."""
+    parts = [_INTRODUCTION]
+    for kind, introduction in _SECTIONS.items():
+        parts.append(f"## {introduction}")
+        parts += [_block_page(kind, cls) for cls in blocks(kind).values()]
+    parts.append(f"## {_EXITS_SECTION}")
+    parts += [f"### {name}\n\n{_prose(rule)}" for name, rule in EXITS.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+_INTRODUCTION = """# Blocks
+
+What a strategy file can `use`. This page is generated from the blocks themselves: `python -m runner.catalog`.
+
+Scores are in [-1, 1]: +1 long, -1 short, 0 flat. Weights are signed fractions of strategy equity. A value at a bar
+depends on that bar and earlier ones only. An instrument without a bar keeps its last score; nothing is said before its
+warm-up is over. The warm-up below each example is what that example needs."""
+
+_SECTIONS = {
+    Kind.SIGNAL: "Signals: prices to scores",
+    Kind.COMBINE: "Combine: several scores to one",
+    Kind.SIZING: "Sizing: scores to weights",
+}
+
+_EXITS_SECTION = """Exits
+
+Each is switched on by the parameter of its name under `params`. After an exit its side is not entered again until the
+wanted weight has left it. Asked in this order; a bar that opened beyond the profit target had reached it first."""
+
+
+def _block_page(kind: Kind, cls: type[Any]) -> str:
+    example: Mapping[str, Any] = cls.example
+    lines = [f"### {cls.name}", _prose(cls), parameter_table(cls), _yaml(kind, cls.name, example)]
+    if kind is not Kind.COMBINE:
+        warmup = build(cls, example).warmup
+        lines.append(f"Warm-up: {warmup} bar{'s' if warmup > 1 else ''}.")
+    return "\n\n".join(lines)
+
+
+def _prose(thing: Any) -> str:
+    """A docstring as Markdown; its Returns, Raises and Source lines become a list."""
+    return re.sub(r"(?m)^(Returns|Raises|Source):", r"- \1:", inspect.getdoc(thing) or "")
+
+
+def _yaml(kind: Kind, name: str, example: Mapping[str, Any]) -> str:
+    head = "signals:\n  my_signal:\n    " if kind is Kind.SIGNAL else f"{kind}:\n  "
+    indent = "    " if kind is Kind.SIGNAL else "  "
+    lines = [f"{head}use: {name}"]
+    if example:
+        lines.append(f"{indent}with: {_flow(example)}")
+    return "```yaml\n" + "\n".join(lines) + "\n```"
+
+
+def _flow(value: Any) -> str:
+    """A value in YAML's one-line form."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+if __name__ == "__main__":
+    print(reference(), end="")
