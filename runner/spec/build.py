@@ -1,0 +1,247 @@
+"""A merged document of good shape to a `StrategySpec`, with the rules that hold between fields.
+
+Each section is built as far as its own shape allows, so that one mistake does not hide another somewhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.base_params import BaseParams
+from runner.blocks import CombineBlock, SignalBlock, SizingBlock, build
+from runner.model.bars import BarSize
+from runner.model.orders import TimeInForce
+from runner.spec import rules
+from runner.spec.load import Document, Node
+from runner.spec.problems import KeyPath, Problem, dotted, error
+from runner.spec.schema import REQUIRED, blocks
+from runner.spec.spec import (
+    BarsSpec,
+    EvaluateOn,
+    ExecutionSpec,
+    ExecutionStyle,
+    OnRemove,
+    ScheduleSpec,
+    StrategySpec,
+    UniverseSpec,
+)
+from runner.spec.times import TimeRef, parse_clock, parse_every
+from runner.spec.universe import read_universe
+
+_DEFAULT_COMBINE = "first"
+
+
+@dataclass(slots=True)
+class Builder:
+    """One file on its way to a spec. `problems` grows; a section with an error in it is not built."""
+
+    root: Node
+    document: Document
+    path: Path
+    bases: tuple[Path, ...]
+    allowed_packages: Collection[str] | None
+    problems: list[Problem] = field(default_factory=list)
+
+    def build(self) -> StrategySpec | None:
+        """The spec, or None when anything is wrong."""
+        universe = self._universe()
+        params = self._params(universe)
+        signals = self._signals()
+        combine = self._combine()
+        sizing = self._sizing(universe, params)
+        schedule = self._schedule()
+        execution = self._execution()
+        bars = self._bars(signals, sizing)
+        if bars is not None and schedule is not None:
+            rules.check_times(self.root, bars, schedule, self.problems)
+        if execution is not None:
+            rules.check_execution(self.root, execution, self.problems)
+        rules.check_hooks(self.root, self.allowed_packages, self.problems)
+        if any(problem.is_error for problem in self.problems):
+            return None
+        assert universe and params and signals and combine and sizing and schedule and execution and bars
+        return self._spec(universe, params, signals, combine, sizing, schedule, execution, bars)
+
+    def _spec(
+        self,
+        universe: UniverseSpec,
+        params: BaseParams,
+        signals: dict[str, SignalBlock],
+        combine: CombineBlock,
+        sizing: SizingBlock,
+        schedule: ScheduleSpec,
+        execution: ExecutionSpec,
+        bars: BarsSpec,
+    ) -> StrategySpec:
+        data = self.root.data()
+        return StrategySpec(
+            name=data["name"],
+            description=data.get("description", ""),
+            owner=data.get("owner", ""),
+            tags=tuple(data.get("tags", ())),
+            enabled=data.get("enabled", True),
+            file=self.path,
+            spec_hash=spec_hash(data),
+            universe=universe,
+            bars=bars,
+            signals=signals,
+            combine=combine,
+            sizing=sizing,
+            params=params,
+            schedule=schedule,
+            execution=execution,
+            hooks=data.get("hooks", {}),
+            hook_params=data.get("hook_params", {}),
+            on_remove=OnRemove(data.get("on_remove", OnRemove.HOLD.value)),
+            document=data,
+            source=self.document.text,
+            bases=self.bases,
+        )
+
+    def _good(self, *path: str) -> Node | None:
+        """The node at `path` when it is there and nothing in it is wrong so far."""
+        node = self.root.find(path)
+        prefix = dotted(path)
+        for problem in self.problems:
+            if problem.is_error and re.match(re.escape(prefix) + r"(?:[.\[]|\Z)", problem.path):
+                return None
+        return node
+
+    def _bad(self, section: str) -> bool:
+        """Whether a section is there, or needed, and cannot be built."""
+        return self._good(section) is None and (section in REQUIRED or self.root.child(section) is not None)
+
+    def _universe(self) -> UniverseSpec | None:
+        node = self._good("universe")
+        key = self.root.key_span(("universe",))
+        return None if node is None or key is None else read_universe(node, key, self.problems)
+
+    def _params(self, universe: UniverseSpec | None) -> BaseParams | None:
+        if self._bad("params"):
+            return None
+        node = self.root.child("params")
+        said = {} if node is None else node.data()
+        if rules.check_weights(self.root, said, self.problems):
+            return None
+        try:
+            return BaseParams.from_mapping(said | {"universe": universe.text if universe is not None else ""})
+        except ValueError as exc:
+            self._block_problem("M403", str(exc), ("params",), "params")
+            return None
+
+    def _block(self, kind: str, path: tuple[str, ...]) -> Any:
+        """The block at `path`, or None with its problem recorded."""
+        node = self._good(*path)
+        use = None if node is None else node.child("use")
+        if node is None or use is None:
+            return None
+        settings = node.child("with")
+        try:
+            return build(blocks()[kind][use.value], {} if settings is None else settings.data())
+        except ValueError as exc:
+            self._block_problem("M403", str(exc), (*path, "with"), f"{dotted(path)} ({use.value})")
+            return None
+
+    def _block_problem(self, code: str, message: str, path: KeyPath, label: str) -> None:
+        """Report what a block said, at the first of its settings that the sentence names."""
+        here: KeyPath = path
+        for word in re.findall(r"\w+", message):
+            if self.root.find((*here, word)) is not None:
+                here = (*here, word)
+        self.problems.append(error(code, f"{label}: {message}", self.root.locate(here), path=here))
+
+    def _signals(self) -> dict[str, SignalBlock]:
+        """The signals that can be built; those that cannot have their problems recorded."""
+        node = self.root.child("signals")
+        names = list(node.value) if node is not None and node.is_mapping else []
+        found = {name: self._block("signal", ("signals", name)) for name in names}
+        return {name: block for name, block in found.items() if block is not None}
+
+    def _combine(self) -> CombineBlock | None:
+        node = self.root.child("combine")
+        signals = self.root.child("signals")
+        names = list(signals.value) if signals is not None and signals.is_mapping else []
+        if node is None:
+            if len(names) > 1:
+                span = self.root.key_span(("signals",)) or self.root.locate(("signals",))
+                message = f"{len(names)} signals need a combine"
+                hint = f"add combine: {{use: all_of}}; there are: {', '.join(blocks()['combine'])}"
+                self.problems.append(error("M412", message, span, path=("signals",), hint=hint))
+                return None
+            default: CombineBlock = build(blocks()["combine"][_DEFAULT_COMBINE], {})
+            return default
+        combine: CombineBlock | None = self._block("combine", ("combine",))
+        if combine is not None and names:
+            try:
+                combine.check(names)
+            except ValueError as exc:
+                self._block_problem("M414", str(exc), ("combine", "with"), "combine")
+                return None
+        return combine
+
+    def _sizing(self, universe: UniverseSpec | None, params: BaseParams | None) -> SizingBlock | None:
+        sizing: SizingBlock | None = self._block("sizing", ("sizing",))
+        if sizing is not None and universe is not None and params is not None:
+            try:
+                sizing.check([query.symbol for query in universe.instruments], params)
+            except ValueError as exc:
+                self._block_problem("M415", str(exc), ("sizing", "with"), "sizing")
+                return None
+        return sizing
+
+    def _bars(self, signals: Mapping[str, SignalBlock], sizing: SizingBlock | None) -> BarsSpec | None:
+        node = self._good("bars")
+        if node is None:
+            return None
+        needs: dict[KeyPath, int] = {("signals", name): block.warmup for name, block in signals.items()}
+        if sizing is not None:
+            needs[("sizing",)] = sizing.warmup
+        data = node.data()
+        history = data.get("history")
+        if history is None:
+            history = max([1, *needs.values()])
+        else:
+            rules.check_warmup(self.root, history, needs, self.problems)
+        return BarsSpec(size=BarSize(data["size"]), history=history, regular_hours=data.get("regular_hours", True))
+
+    def _schedule(self) -> ScheduleSpec | None:
+        if self._bad("schedule"):
+            return None
+        node = self.root.child("schedule")
+        data = {} if node is None else node.data()
+        window, every = data.get("window"), data.get("every")
+        evaluate, flatten_at = data.get("evaluate"), data.get("flatten_at")
+        schedule = ScheduleSpec(
+            calendar=data.get("calendar"),
+            window=None if window is None else (parse_clock(window[0]), parse_clock(window[1])),
+            evaluate=None if evaluate is None else TimeRef.parse(evaluate),
+            every=None if every is None else parse_every(every),
+            on=EvaluateOn(data.get("on", EvaluateOn.BAR.value)),
+            flatten_at=None if flatten_at is None else TimeRef.parse(flatten_at),
+        )
+        rules.check_schedule(self.root, schedule, self.problems)
+        return schedule
+
+    def _execution(self) -> ExecutionSpec | None:
+        if self._bad("execution"):
+            return None
+        node = self.root.child("execution")
+        data = {} if node is None else node.data()
+        return ExecutionSpec(
+            order=ExecutionStyle(data.get("order", ExecutionStyle.MARKET.value)),
+            limit_offset_bps=float(data.get("limit_offset_bps", 0.0)),
+            tif=TimeInForce(data.get("tif", TimeInForce.DAY.value)),
+        )
+
+
+def spec_hash(document: Mapping[str, Any]) -> str:
+    """sha256 of the document as canonical JSON. The order of keys does not count, except that of the signals."""
+    ordered = {**document, "signals": list((document.get("signals") or {}).items())}
+    text = json.dumps(ordered, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -1,0 +1,140 @@
+"""JSON Schema of runner.yaml: what a deployment says about itself. Reference: docs/spec.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.spec.fields import DIALECT, Schema, choice, text
+
+_PATH = r"^[^\x00-\x1f]+$"
+_ACCOUNT = r"^[A-Za-z0-9]{2,20}$"
+
+
+def runner_schema() -> Schema:
+    """The schema of runner.yaml. Every key is optional; without the file the embedded paper gateway is used."""
+    return _mapping(
+        "What a deployment says about itself: gateway, store, folders.",
+        {
+            "ib": _mapping("The connection to TWS or IB Gateway.", _ib()),
+            "gateway": _mapping("The embedded paper gateway.", _gateway()),
+            "arctic": _mapping(
+                "The ArcticDB store.",
+                {"uri": _text("ArcticDB URI; an LMDB store in the state folder when not said.", maximum=2000)},
+            ),
+            "state_dir": _text("Folder of the journal, the lock and the control socket.", default=".runner"),
+            "strategies_dir": _text("Folder of the strategy files.", default="strategies.d"),
+            "strategies_python": _list(
+                "Folders in which the `filename` of a hand-written strategy is looked up; the strategies folder when "
+                "not said.",
+                _text("A folder."),
+            ),
+            "plugins": _mapping(
+                "Code of your own.",
+                {
+                    "allow": _list(
+                        "Python packages that hooks may come from.",
+                        _text("A package.", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
+                    )
+                },
+            ),
+        },
+    ) | {"$schema": DIALECT, "title": "runner.yaml"}
+
+
+def _ib() -> Schema:
+    return {
+        "host": _text("Host of TWS or IB Gateway.", default="127.0.0.1", pattern=r"^[A-Za-z0-9._:-]{1,253}$"),
+        "port": _number(
+            "Its API port: IB Gateway 4001 live, 4002 paper; TWS 7496 live, 7497 paper.",
+            kind="integer",
+            minimum=1,
+            maximum=65535,
+        ),
+        "account": _text("The account to trade; needed when the login has several.", pattern=_ACCOUNT),
+        "mode": choice(
+            "live allows accounts that are listed in live_accounts; paper refuses every other than paper accounts.",
+            ["paper", "live"],
+            apply="process",
+            default="paper",
+        ),
+        "live_accounts": _list("Live accounts that may be traded.", _text("An account.", pattern=_ACCOUNT)),
+        "client_id_base": _number(
+            "First client id for strategies; 0 is the runner's own.",
+            kind="integer",
+            minimum=1,
+            maximum=999_999,
+            default=1,
+        ),
+        "timeout_s": _number("Longest wait for an answer, in seconds.", minimum=1, maximum=120, default=10),
+    }
+
+
+def _gateway() -> Schema:
+    return {
+        "embedded": {
+            "type": "boolean",
+            "description": "Run the paper gateway inside the runner and trade there; true when ib.port is not said.",
+            "x-runner": {"apply": "process"},
+        },
+        "accounts": _list("Its accounts.", _text("A paper account.", pattern=r"^DU[A-Z0-9]{1,14}$")),
+        "base_currency": _text("Base currency of its accounts.", pattern=r"^[A-Z]{3}$"),
+        "cash": {
+            "type": "object",
+            "propertyNames": {"pattern": r"^[A-Z]{3}$"},
+            "additionalProperties": {"type": ["number", "string"], "pattern": r"^[0-9]{1,15}([.][0-9]{1,4})?$"},
+            "minProperties": 1,
+            "description": "What each account holds at the very first start, per currency.",
+            "x-runner": {"apply": "process"},
+        },
+        "data": _text("Folder of daily bars in place of the shipped ones."),
+        "start": _text("First session that is played, yyyy-mm-dd.", pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
+        "end": _text("Last session that is played, yyyy-mm-dd.", pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
+        "speed": {
+            "type": ["number", "string"],
+            "pattern": "^max$",
+            "exclusiveMinimum": 0,
+            "maximum": 1_000_000_000,
+            "description": "Market seconds per second, or max: as fast as the strategies can follow.",
+            "x-runner": {"apply": "process"},
+        },
+        "step": choice(
+            "How far its clock moves at a time.",
+            ["day", "1s", "5s", "10s", "15s", "30s", "1m", "5m", "15m", "30m", "1h"],
+            apply="process",
+        ),
+        "seed": _number("Everything that it simulates is a function of this number.", kind="integer", minimum=0),
+        "enforce_limits": {
+            "type": "boolean",
+            "description": "Whether IB's request limits and pacing are enforced.",
+            "x-runner": {"apply": "process"},
+        },
+    }
+
+
+def _mapping(description: str, properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "description": description,
+        "properties": properties,
+        "x-runner": {"apply": "process"},
+    }
+
+
+def _text(description: str, *, pattern: str = _PATH, maximum: int = 0, **more: Any) -> Schema:
+    return text(description, apply="process", pattern=pattern, maximum=maximum, **more)
+
+
+def _list(description: str, items: Schema) -> Schema:
+    return {
+        "type": "array",
+        "items": items,
+        "maxItems": 100,
+        "uniqueItems": True,
+        "description": description,
+        "x-runner": {"apply": "process"},
+    }
+
+
+def _number(description: str, *, kind: str = "number", **limits: Any) -> Schema:
+    return {"type": kind, "description": description} | limits | {"x-runner": {"apply": "process"}}

@@ -1,0 +1,257 @@
+"""Strategy files on disk: which are read, and what becomes of each."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+from runner.spec.build import Builder
+from runner.spec.check import Checker
+from runner.spec.extends import BaseFiles, extend
+from runner.spec.load import Document, parse_text, read_document
+from runner.spec.problems import Problem, Related, Span, error, in_order, warning, whole_file
+from runner.spec.schema import base_schema, blocks, strategy_schema
+from runner.spec.spec import StrategySpec
+
+MAX_FILES = 5_000
+"""Files in one strategies folder; more is a wrong folder."""
+MAX_FOLDER_DEPTH = 8
+
+_STRATEGY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.ya?ml\Z")
+_BASE = re.compile(r"_[A-Za-z0-9][A-Za-z0-9_-]*\.ya?ml\Z")
+_DROPPING = re.compile(r"\.|.*~\Z|#.*#\Z|.*\.(?:swp|swx|tmp|bak|orig|rej)\Z|4913\Z")
+_LOOKS_LIKE = re.compile(r".*\.ya?ml(?:\W.*)?\Z|.*conflicted copy.*", re.IGNORECASE)
+_MOVED = {
+    "params.universe": 'write "universe:" at the top level of the file',
+    "*.stop": 'stops are parameters: "params: {stop_loss: 0.03}"',
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What became of one file. `spec` is None when there is any error; warnings leave it usable."""
+
+    path: Path
+    spec: StrategySpec | None
+    problems: tuple[Problem, ...]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """File → text, of the file and its bases, for showing problems."""
+    bases: tuple[Path, ...] = ()
+    """Files that it extends, usable or not: a change in one of them is a change here."""
+    name: str = ""
+    """The strategy's name, of a refused file too when it can be read; else empty."""
+    name_span: Span | None = None
+    """Where the name is written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """What became of a strategies folder. `specs` are the usable ones, by file name; `problems` are those of all."""
+
+    specs: tuple[StrategySpec, ...]
+    problems: tuple[Problem, ...]
+    ignored: tuple[str, ...] = ()
+    """Files that look like strategies and are not read, because of their names."""
+    loaded: tuple[Loaded, ...] = ()
+    """Every strategy file, usable or not."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=1)
+def _strategy_checker() -> Checker:
+    return Checker(strategy_schema(), known=blocks(), moved=_MOVED)
+
+
+@lru_cache(maxsize=1)
+def _base_checker() -> Checker:
+    return Checker(base_schema(), known=blocks(), moved=_MOVED)
+
+
+def load_file(
+    path: Path, *, root: Path, allowed_packages: Collection[str] | None = None, bases: BaseFiles | None = None
+) -> Loaded:
+    """Read, extend, check and build one strategy file. Never raises for what the file holds.
+
+    `root` is the strategies folder, which bases may not leave. `allowed_packages` is `plugins.allow`; None leaves
+    hooks unchecked. Problems name the file as `path` does.
+    """
+    return _load(read_document(path), path, bases or BaseFiles(root), allowed_packages)
+
+
+def load_text(
+    text: str, *, path: Path, root: Path | None = None, allowed_packages: Collection[str] | None = None
+) -> Loaded:
+    """As `load_file`, for text that is not on disk, or not yet, at `path`."""
+    document = parse_text(text, file=path.as_posix())
+    return _load(document, path, BaseFiles(root or path.parent), allowed_packages)
+
+
+def load_folder(root: Path, *, allowed_packages: Collection[str] | None = None) -> Folder:
+    """Load every strategy file under `root`. Never raises for what the files hold.
+
+    Two files with one `name` are both refused: nobody could say which one is meant.
+    """
+    problems: list[Problem] = []
+    ignored: list[str] = []
+    files: list[Path] = []
+    base_paths: list[Path] = []
+    try:
+        for path in _walk(root):
+            if _STRATEGY.match(path.name):
+                files.append(path)
+            elif _BASE.match(path.name):
+                base_paths.append(path)
+            elif _LOOKS_LIKE.match(path.name):
+                ignored.append(path.as_posix())
+                problems.append(_not_read(path))
+    except OSError as exc:
+        reason = (exc.strerror or "it cannot be read").lower()
+        message = f"the strategies folder cannot be read: {reason}"
+        return Folder(specs=(), problems=(error("E601", message, whole_file(root.as_posix())),))
+    if len(files) > MAX_FILES:
+        message = f"the strategies folder holds more than {MAX_FILES} files"
+        return Folder(specs=(), problems=(error("E602", message, whole_file(root.as_posix())),))
+    bases = BaseFiles(root)
+    sources: dict[str, str] = {}
+    for path in base_paths:
+        document = bases.read(path.resolve(), shown=path.as_posix())
+        sources[document.file] = document.text
+        problems += _check_base(document)
+    loaded = [load_file(path, root=root, allowed_packages=allowed_packages, bases=bases) for path in files]
+    loaded = _refuse_shared_names(loaded)
+    for one in loaded:
+        problems += one.problems
+        sources.update(one.sources)
+    return Folder(
+        specs=tuple(one.spec for one in loaded if one.spec is not None),
+        problems=in_order(problems),
+        ignored=tuple(ignored),
+        loaded=tuple(loaded),
+        sources=sources,
+    )
+
+
+def _load(document: Document, path: Path, bases: BaseFiles, allowed: Collection[str] | None) -> Loaded:
+    sources = {document.file: document.text}
+    if document.root is None:
+        return Loaded(path=path, spec=None, problems=in_order(document.problems), sources=sources)
+    problems = list(document.problems)
+    root = document.root
+    used: tuple[Path, ...] = ()
+    if "${" in document.text:
+        problems += list(_placeholders(document))
+    if root.is_mapping and "extends" in root.value:
+        problems += _check_extends(document)
+        extended = extend(document, path, bases)
+        root, used = extended.root, extended.bases
+        problems += extended.problems
+        for base in used:
+            base_document = bases.documents[base]
+            sources[base_document.file] = base_document.text
+            problems += _check_base(base_document)
+    root, wrong = _strategy_checker().check(root)
+    explained = {problem.span for problem in problems}
+    # A value that is refused already is judged all the same, so that its section counts as wrong; it is shown once.
+    repeated = {id(problem) for problem in wrong if problem.span in explained}
+    problems += wrong
+    spec = Builder(root, document, path, used, allowed, problems).build() if root.is_mapping else None
+    name = root.child("name")
+    known = name is not None and isinstance(name.value, str)
+    return Loaded(
+        path=path,
+        spec=spec,
+        problems=in_order(problem for problem in problems if id(problem) not in repeated),
+        sources=sources,
+        bases=used,
+        name=name.value if name is not None and known else "",
+        name_span=name.span if name is not None and known else None,
+    )
+
+
+def _check_base(document: Document) -> list[Problem]:
+    if document.root is None:
+        return list(document.problems)
+    problems = [*document.problems, *_base_checker().check(document.root)[1]]
+    if "${" in document.text:
+        problems += list(_placeholders(document))
+    return problems
+
+
+def _check_extends(document: Document) -> list[Problem]:
+    """The shape of `extends` itself, which is gone from the merged document."""
+    assert document.root is not None
+    entry = document.root.value["extends"]
+    only = replace(document.root, value={"extends": entry})
+    return _base_checker().check(only)[1]
+
+
+def _placeholders(document: Document) -> Iterator[Problem]:
+    """S209: specs are copied into the store and its versions keep them for ever, so no secret may enter one."""
+    assert document.root is not None
+    stack = [document.root]
+    seen: set[int] = set()
+    while stack:
+        node = stack.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if node.is_mapping:
+            stack += [entry.node for entry in node.value.values()]
+        elif node.is_list:
+            stack += node.value
+        elif isinstance(node.value, str) and re.search(r"\$\{(?:env|file):", node.value):
+            hint = "specs are kept in the store for ever; such values belong in runner.yaml"
+            yield error("S209", "${…} is not replaced in a strategy file", node.span, hint=hint)
+
+
+def _refuse_shared_names(loaded: list[Loaded]) -> list[Loaded]:
+    """M410 on every file whose `name` another file has too."""
+    by_name: dict[str, list[int]] = {}
+    for i, one in enumerate(loaded):
+        if one.name:
+            by_name.setdefault(one.name.casefold(), []).append(i)
+    result = list(loaded)
+    for same in by_name.values():
+        for i in same if len(same) > 1 else ():
+            one, other = loaded[i], loaded[next(j for j in same if j != i)]
+            assert one.name_span is not None and other.name_span is not None
+            what = "is already used by" if other.name == one.name else "differs only in case from the one in"
+            message = f"strategy name {one.name} {what} {other.name_span.file}"
+            hint = "neither file is applied; a strategy that is running keeps its last good spec"
+            related = (Related("the other one", other.name_span),)
+            problem = error("M410", message, one.name_span, path=("name",), hint=hint, related=related)
+            result[i] = replace(one, spec=None, problems=in_order([*one.problems, problem]))
+    return result
+
+
+def _not_read(path: Path) -> Problem:
+    if ".test." in path.name:
+        message, hint = "files of tests are not run by this version", ""
+    else:
+        message = "this file is not read because of its name"
+        hint = "a strategy's file is named with letters, digits, _ and -, and ends in .yaml or .yml"
+    return warning("W305", message, whole_file(path.as_posix()), hint=hint)
+
+
+def _walk(root: Path, depth: int = 0, within: Path | None = None) -> Iterator[Path]:
+    """Files under `root` by name, editors' droppings left out; folders that a link leads outside are not entered."""
+    within = within or root.resolve()
+    with os.scandir(root) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        if _DROPPING.match(entry.name) or entry.name == "__pycache__":
+            continue
+        path = Path(root, entry.name)
+        try:
+            is_folder = entry.is_dir()
+            inside = not entry.is_symlink() or path.resolve().is_relative_to(within)
+        except (OSError, RuntimeError):
+            continue
+        if not is_folder:
+            yield path
+        elif inside and depth < MAX_FOLDER_DEPTH:
+            yield from _walk(path, depth + 1, within)

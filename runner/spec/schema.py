@@ -1,0 +1,432 @@
+"""JSON Schema 2020-12 of strategy files and of runner.yaml, made from the blocks' and parameters' own fields.
+
+One source: what validation checks is what editors complete and what the reference tables list. A block is
+`{use: NAME, with: {…}}`, and each name brings its `with` through `if use is NAME then with is …`, the form that
+editors understand and whose errors stay at the wrong value. Annotations of ours are under `x-runner`: `apply` (what a
+change needs), `direction` (which way is tighter), `unit`, and `text` (a plain scalar is read as it is written, so that
+the symbol TRUE stays a symbol).
+
+Two forms of the strategy schema: `strategy_schema()` demands the required keys unless the file extends another, for
+editors and for merged files; `base_schema()` demands none, for the bases of `extends`.
+
+`python -m runner.spec.schema schemas` writes the committed copies.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import lru_cache
+from pathlib import Path
+
+from runner import catalog
+from runner.base_params import BaseParams
+from runner.blocks import json_schema
+from runner.model.bars import BarSize
+from runner.model.instruments import SecType
+from runner.model.orders import TimeInForce
+from runner.spec.calendars import CALENDARS
+from runner.spec.fields import DIALECT, Schema, choice, text
+from runner.spec.spec import HOOK_POINTS, SPEC_VERSION, EvaluateOn, ExecutionStyle, OnRemove
+from runner.spec.times import CLOCK_PATTERN, EVERY_PATTERN, TIME_PATTERN
+
+STRATEGY_FILE = "strategy.schema.json"
+BASE_FILE = "strategy-base.schema.json"
+RUNNER_FILE = "runner.schema.json"
+REQUIRED = ("spec", "name", "universe", "bars", "signals", "sizing")
+MAX_HISTORY = 20_000
+MAX_SYMBOLS = 1_000
+NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
+SIGNAL_ID_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,31}$"
+SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 .&/_-]{0,31}$"
+SYMBOLS_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 .,&/_-]{0,2000}$"
+HOOK_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+
+
+def strategy_schema() -> Schema:
+    """For a strategy file: the required keys are demanded of files that do not extend another."""
+    schema = _strategy("A strategy", "One strategy of the runner. Reference: docs/spec.md")
+    schema["if"] = {"not": {"required": ["extends"]}}
+    use = {"required": ["use"]}
+    schema["then"] = {
+        "required": list(REQUIRED),
+        "properties": {
+            "bars": {"required": ["size"]},
+            "signals": {"additionalProperties": use},
+            "combine": use,
+            "sizing": use,
+        },
+    }
+    return schema
+
+
+def base_schema() -> Schema:
+    """For a file whose name begins with "_": a base of `extends`, in which no key is required."""
+    schema = _strategy(
+        "A base of strategies", "Settings that strategies share through `extends`; never started itself."
+    )
+    properties = schema["properties"]
+    for block in (properties["signals"]["additionalProperties"], properties["combine"], properties["sizing"]):
+        for case in block["allOf"]:
+            case["then"].pop("required", None)
+            case["then"]["properties"]["with"].pop("required", None)
+    return schema
+
+
+def write_schemas(folder: Path) -> list[Path]:
+    """Write the three schema files; returns them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, content in schema_texts().items():
+        target = folder / name
+        target.write_text(content, encoding="utf-8")
+        written.append(target)
+    return written
+
+
+def schema_texts() -> dict[str, str]:
+    """File name → content, as committed under `schemas/`."""
+    from runner.spec.config_schema import runner_schema
+
+    schemas = {STRATEGY_FILE: strategy_schema(), BASE_FILE: base_schema(), RUNNER_FILE: runner_schema()}
+    return {name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for name, schema in schemas.items()}
+
+
+@lru_cache(maxsize=1)
+def blocks() -> Mapping[str, Mapping[str, type]]:
+    """Kind → name → class."""
+    return {"signal": catalog.signals(), "combine": catalog.combines(), "sizing": catalog.sizings()}
+
+
+@lru_cache(maxsize=1)
+def params_schema() -> Schema:
+    """The schema of `params`: all base parameters except `universe`, which has its own key in a file."""
+    schema = deepcopy(json_schema(BaseParams))
+    schema["properties"].pop("universe", None)
+    if "required" in schema:
+        schema["required"] = [name for name in schema["required"] if name != "universe"]
+    schema["description"] = "Weights, risk caps and exits; what is not said keeps its default."
+    return schema
+
+
+def _strategy(title: str, description: str) -> Schema:
+    return {
+        "$schema": DIALECT,
+        "title": title,
+        "description": description,
+        "type": "object",
+        "additionalProperties": False,
+        "properties": _properties(),
+    }
+
+
+def _properties() -> Schema:
+    return {
+        "spec": {
+            "type": "integer",
+            "const": SPEC_VERSION,
+            "description": "Version of the format of this file.",
+            "x-runner": {"apply": "identity"},
+        },
+        "name": text(
+            "Identity of the strategy: its positions, orders and rows in the store go by this name, not by the file's.",
+            apply="identity",
+            pattern=NAME_PATTERN,
+        ),
+        "description": text("What it does, for people.", apply="meta", maximum=2000),
+        "owner": text("Who answers for it.", apply="meta", maximum=200),
+        "tags": {
+            "type": "array",
+            "items": text("A word to find it by.", apply="meta", maximum=64),
+            "maxItems": 32,
+            "uniqueItems": True,
+            "description": "Words to find it by.",
+            "x-runner": {"apply": "meta"},
+        },
+        "extends": {
+            "type": ["string", "array"],
+            "items": {"type": "string"},
+            "minItems": 1,
+            "maxItems": 8,
+            "description": "A file, or several, whose settings this one starts from: relative to this file, inside "
+            "the strategies folder. Mappings merge, lists and single values replace, null removes.",
+            "x-runner": {"apply": "meta"},
+        },
+        "enabled": {
+            "type": "boolean",
+            "default": True,
+            "description": "false: no entries; stops and targets of open positions stay active.",
+            "x-runner": {"apply": "live", "direction": "smaller_is_tighter"},
+        },
+        "universe": _universe(),
+        "bars": _bars(),
+        "signals": {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 16,
+            "propertyNames": {"pattern": SIGNAL_ID_PATTERN},
+            "additionalProperties": _block("signal"),
+            "description": "The signals, each under an id of your own.",
+            "x-runner": {"apply": "rebuild"},
+        },
+        "combine": _block("combine") | {"description": "How several signals become one score."},
+        "sizing": _block("sizing") | {"description": "How scores become weights: fractions of the strategy's equity."},
+        "params": params_schema(),
+        "schedule": _schedule(),
+        "execution": _execution(),
+        "hooks": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                point: {
+                    "type": "string",
+                    "pattern": HOOK_PATTERN,
+                    "description": f"package.module:function, called {when}.",
+                    "x-runner": {"apply": "restart"},
+                }
+                for point, when in HOOK_POINTS.items()
+            },
+            "description": "The strategy's own Python code. Its package must be in plugins.allow of runner.yaml.",
+            "x-runner": {"apply": "restart"},
+        },
+        "hook_params": {
+            "type": "object",
+            "description": "Settings that hooks receive as they are.",
+            "x-runner": {"apply": "restart"},
+        },
+        "on_remove": choice(
+            "What happens to its positions when the file goes away.",
+            [value.value for value in OnRemove],
+            apply="meta",
+            default=OnRemove.HOLD.value,
+        ),
+    }
+
+
+def _instrument_fields() -> Schema:
+    return {
+        "sec_type": choice(
+            "IB's security type: STK stock, CASH currency pair, FUT future, IND index (data only).",
+            [value.value for value in SecType],
+            apply="resubscribe",
+            default=SecType.STOCK.value,
+        ),
+        "exchange": text(
+            "IB's exchange; SMART routes. Currency pairs trade on IDEALPRO.",
+            apply="resubscribe",
+            pattern=r"^[A-Z0-9][A-Z0-9._]{0,15}$",
+            default="SMART",
+        ),
+        "primary": text(
+            "Primary exchange, where SMART alone is ambiguous.",
+            apply="resubscribe",
+            pattern=r"^[A-Z0-9][A-Z0-9._]{0,15}$",
+        ),
+        "currency": text(
+            "Trading currency; of a currency pair, the second one.",
+            apply="resubscribe",
+            pattern=r"^[A-Z]{3}$",
+            default="USD",
+        ),
+        "expiry": text(
+            "Futures: contract month yyyymm or last trade date yyyymmdd.",
+            apply="resubscribe",
+            pattern=r"^[0-9]{6}([0-9]{2})?$",
+        ),
+    }
+
+
+def _universe() -> Schema:
+    symbol = text("IB's symbol.", apply="resubscribe", pattern=SYMBOL_PATTERN)
+    instrument: Schema = {
+        "type": ["string", "object"],
+        "pattern": SYMBOL_PATTERN,
+        "required": ["symbol"],
+        "additionalProperties": False,
+        "properties": {"symbol": symbol} | _instrument_fields(),
+        "description": "A symbol, or a mapping that says more.",
+        "x-runner": {"apply": "resubscribe", "text": True},
+    }
+    symbols: Schema = {
+        "type": ["string", "array"],
+        "pattern": SYMBOLS_PATTERN,
+        "items": instrument,
+        "minItems": 1,
+        "maxItems": MAX_SYMBOLS,
+        "description": "The instruments: a list, or symbols with commas between them.",
+        "x-runner": {"apply": "resubscribe", "text": True},
+    }
+    return {
+        "type": ["string", "array", "object"],
+        "pattern": SYMBOLS_PATTERN,
+        "items": instrument,
+        "minItems": 1,
+        "maxItems": MAX_SYMBOLS,
+        "additionalProperties": False,
+        "properties": {
+            "symbols": symbols,
+            "library": text(
+                "An ArcticDB library; its symbols are the universe.",
+                apply="resubscribe",
+                pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+            ),
+            "max_symbols": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_SYMBOLS,
+                "description": "Of a library: only the first so many symbols in alphabetical order.",
+                "x-runner": {"apply": "resubscribe", "direction": "smaller_is_tighter"},
+            },
+            "defaults": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": _instrument_fields(),
+                "description": "What holds for each symbol that does not say otherwise.",
+                "x-runner": {"apply": "resubscribe"},
+            },
+        },
+        "description": "What may be traded: `AAPL`, `AAPL, MSFT`, a list, the name of an ArcticDB library, or a "
+        "mapping with `symbols` or `library`.",
+        "x-runner": {"apply": "resubscribe", "text": True},
+    }
+
+
+def _bars() -> Schema:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "size": choice("IB's bar size.", [size.value for size in BarSize], apply="resubscribe"),
+            "history": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_HISTORY,
+                "description": "Bars that are loaded before trading and kept; as many as the slowest signal or the "
+                "sizing needs when not said.",
+                "x-runner": {"apply": "resubscribe", "unit": "bars"},
+            },
+            "regular_hours": {
+                "type": "boolean",
+                "default": True,
+                "description": "Only trades of regular trading hours.",
+                "x-runner": {"apply": "resubscribe"},
+            },
+        },
+        "description": "The bars that signals see.",
+        "x-runner": {"apply": "resubscribe"},
+    }
+
+
+def _block(kind: str) -> Schema:
+    classes = blocks()[kind]
+    cases = []
+    for name, cls in classes.items():
+        settings = deepcopy(json_schema(cls))
+        then: Schema = {"properties": {"with": settings}}
+        if settings.get("required"):
+            then["required"] = ["with"]
+        cases.append({"if": {"required": ["use"], "properties": {"use": {"const": name}}}, "then": then})
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "use": {
+                "type": "string",
+                "enum": list(classes),
+                "description": f"Name of the {kind} block; docs/blocks.md lists them.",
+                "x-runner": {"apply": "rebuild", "kind": kind},
+            },
+            "with": {
+                "type": "object",
+                "description": "Its settings; what is not said keeps the block's default.",
+                "x-runner": {"apply": "rebuild"},
+            },
+        },
+        "allOf": cases,
+        "x-runner": {"apply": "rebuild"},
+    }
+
+
+def _schedule() -> Schema:
+    moment = {"type": "string", "pattern": TIME_PATTERN}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "calendar": choice("exchange_calendars code; times below are in its zone.", list(CALENDARS), apply="live"),
+            "window": {
+                "type": "array",
+                "items": {"type": "string", "pattern": CLOCK_PATTERN},
+                "minItems": 2,
+                "maxItems": 2,
+                "description": "Decisions are made only in this part of the session, one that falls due outside when "
+                'it begins; stops and targets act always: ["09:35", "15:50"].',
+                "x-runner": {"apply": "live", "direction": "smaller_is_tighter"},
+            },
+            "evaluate": moment
+            | {
+                "description": 'Decide once a session, at "15:45", close-20m or open+5m; the bar in progress is the '
+                "last one then. Without it: when a bar completes.",
+                "x-runner": {"apply": "live"},
+            },
+            "every": {
+                "type": "string",
+                "pattern": EVERY_PATTERN,
+                "description": "Intraday bars: decide at multiples of this from the open, or from where the window "
+                "begins: 15m, 1h.",
+                "x-runner": {"apply": "live"},
+            },
+            "on": choice(
+                "Decide at each bar, once a session, or only in the last session of a week or month.",
+                [value.value for value in EvaluateOn],
+                apply="live",
+                default=EvaluateOn.BAR.value,
+            ),
+            "flatten_at": moment
+            | {
+                "description": 'Close all positions at this moment of each session; no entries after it: "15:55", '
+                "close-5m.",
+                "x-runner": {"apply": "live"},
+            },
+        },
+        "description": "When decisions are made and orders may be sent.",
+        "x-runner": {"apply": "live"},
+    }
+
+
+def _execution() -> Schema:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "order": choice(
+                "How entries, reductions and rebalancing are sent; exits are always market orders.",
+                [value.value for value in ExecutionStyle],
+                apply="live",
+                default=ExecutionStyle.MARKET.value,
+            ),
+            "limit_offset_bps": {
+                "type": "number",
+                "minimum": -500,
+                "maximum": 500,
+                "default": 0,
+                "description": "limit, loc: distance of the limit from the reference price, in basis points, towards "
+                "a fill; negative waits for a better price. rel: offset from the best quote.",
+                "x-runner": {"apply": "live", "unit": "basis points"},
+            },
+            "tif": choice(
+                "Time in force.",
+                [value.value for value in TimeInForce],
+                apply="live",
+                default=TimeInForce.DAY.value,
+            ),
+        },
+        "description": "How orders are sent.",
+        "x-runner": {"apply": "live"},
+    }
+
+
+if __name__ == "__main__":
+    write_schemas(Path(sys.argv[1] if len(sys.argv) > 1 else "schemas"))

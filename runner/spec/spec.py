@@ -1,0 +1,142 @@
+"""A strategy as its file says it, checked and typed. Immutable: a change is another value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import time, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from runner.base_params import BaseParams
+from runner.blocks import CombineBlock, SignalBlock, SizingBlock
+from runner.model.bars import BarSize
+from runner.model.instruments import InstrumentQuery
+from runner.model.orders import TimeInForce
+from runner.spec.times import TimeRef
+
+SPEC_VERSION = 1
+
+HOOK_POINTS: Mapping[str, str] = {
+    "before_orders": "before the orders of a decision are sent: may shrink or drop them",
+    "on_fill": "after an execution of this strategy",
+    "on_status_change": "after a change in the state of one of its orders",
+}
+"""Where a strategy's own code can be called, and when."""
+
+
+class EvaluateOn(StrEnum):
+    """Which bars or sessions bring a decision."""
+
+    BAR = "bar"
+    SESSION = "session"
+    WEEK_END = "week_end"
+    """The last session of a week."""
+    MONTH_END = "month_end"
+    """The last session of a month."""
+
+
+class ExecutionStyle(StrEnum):
+    """How an entry, a reduction or a rebalance is sent. Exits by stop, target or flatten are always market orders."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    MOC = "moc"
+    LOC = "loc"
+    REL = "rel"
+
+
+class OnRemove(StrEnum):
+    """What happens to the positions when the file goes away."""
+
+    HOLD = "hold"
+    FLATTEN = "flatten"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UniverseSpec:
+    """What the strategy may trade: listed instruments, or the symbols of an ArcticDB library. One of the two is set."""
+
+    instruments: tuple[InstrumentQuery, ...] = ()
+    library: str | None = None
+    max_symbols: int | None = None
+    """Of a library: the first so many symbols in alphabetical order; None for all."""
+    defaults: InstrumentQuery = field(default_factory=lambda: InstrumentQuery(symbol=""))
+    """Exchange, currency and type of what the library lists; its symbol is empty."""
+
+    @property
+    def text(self) -> str:
+        """In the form of the seed's `universe` parameter: symbols with commas, or the library's name."""
+        return self.library or ",".join(query.symbol for query in self.instruments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarsSpec:
+    """The bars that signals see. `history` is how many of them are loaded and kept."""
+
+    size: BarSize
+    history: int
+    regular_hours: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleSpec:
+    """When decisions are made and orders may be sent; docs/spec.md, "Schedule", has the exact meaning.
+
+    `window` and clock times are in the zone of `calendar`, which is set whenever one of them is.
+    """
+
+    calendar: str | None = None
+    window: tuple[time, time] | None = None
+    evaluate: TimeRef | None = None
+    """None: when a bar completes."""
+    every: timedelta | None = None
+    on: EvaluateOn = EvaluateOn.BAR
+    flatten_at: TimeRef | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionSpec:
+    """How orders are sent. `limit_offset_bps` is in basis points of the reference price."""
+
+    order: ExecutionStyle = ExecutionStyle.MARKET
+    limit_offset_bps: float = 0.0
+    tif: TimeInForce = TimeInForce.DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategySpec:
+    """One strategy. `spec_hash` is the sha256 of `document` as canonical JSON, comments and layout left out."""
+
+    name: str
+    description: str = ""
+    owner: str = ""
+    tags: tuple[str, ...] = ()
+    enabled: bool = True
+    file: Path
+    spec_hash: str
+    universe: UniverseSpec
+    bars: BarsSpec
+    signals: Mapping[str, SignalBlock]
+    """By their ids in the file, in the order of the file."""
+    combine: CombineBlock
+    sizing: SizingBlock
+    params: BaseParams
+    schedule: ScheduleSpec
+    execution: ExecutionSpec
+    hooks: Mapping[str, str]
+    """Hook point → `package.module:function`."""
+    hook_params: Mapping[str, Any]
+    on_remove: OnRemove = OnRemove.HOLD
+    document: Mapping[str, Any]
+    """The file after `extends`, as plain data."""
+    source: str
+    """The text of the file itself."""
+    bases: tuple[Path, ...] = ()
+    """Files that it extends, nearest first."""
+
+    @property
+    def warmup(self) -> int:
+        """Bars that the slowest signal or the sizing needs before its first value."""
+        return max([block.warmup for block in self.signals.values()] + [self.sizing.warmup], default=0)

@@ -1,0 +1,137 @@
+"""From a good file to a typed strategy."""
+
+from __future__ import annotations
+
+from datetime import time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runner.model.bars import BarSize
+from runner.model.instruments import InstrumentQuery, SecType
+from runner.spec.folder import Loaded, load_file, load_text
+from runner.spec.render import render_text
+from runner.spec.spec import EvaluateOn, ExecutionStyle, OnRemove, StrategySpec
+from runner.spec.times import TimeRef
+
+VALID = Path(__file__).resolve().parents[1] / "specs" / "valid"
+SMALL = {
+    "spec": 1,
+    "name": "A",
+    "universe": "AAPL",
+    "bars": {"size": "1 day"},
+    "signals": {"trend": {"use": "sma_cross"}},
+    "sizing": {"use": "equal_weight"},
+}
+
+
+def load(**changes: Any) -> Loaded:
+    return load_text(yaml.safe_dump(SMALL | changes, sort_keys=False), path=Path("a.yaml"))
+
+
+def spec_of(loaded: Loaded) -> StrategySpec:
+    assert loaded.spec is not None, render_text(loaded.problems, loaded.sources)
+    return loaded.spec
+
+
+def test_what_is_not_said_has_its_default() -> None:
+    spec = spec_of(load())
+    assert spec.enabled and spec.on_remove is OnRemove.HOLD
+    assert spec.combine.name == "first"
+    assert spec.bars.history == spec.warmup == 50
+    assert spec.params.target_weight == 0.10 and spec.params.universe == "AAPL"
+    assert spec.execution.order is ExecutionStyle.MARKET
+    assert spec.schedule.on is EvaluateOn.BAR and spec.schedule.calendar is None
+    assert dict(spec.hooks) == {}
+
+
+def test_every_key_reaches_its_field() -> None:
+    spec = spec_of(load_file(VALID / "forms.yaml", root=VALID))
+    assert spec.bars.size is BarSize.MIN_5 and spec.bars.history == 400
+    assert list(spec.signals) == ["stretch", "calm"] and spec.combine.name == "weighted"
+    assert spec.schedule.every == timedelta(minutes=15)
+    assert spec.schedule.window == (time(9, 10), time(17, 20))
+    assert spec.schedule.flatten_at == TimeRef("clock", clock=time(17, 25))
+    assert spec.execution.limit_offset_bps == 5.0 and spec.on_remove is OnRemove.FLATTEN
+    assert spec.params.take_profit == 0.02 and spec.tags == ("intraday", "eur")
+    by_symbol = {query.symbol: query for query in spec.universe.instruments}
+    assert list(by_symbol) == ["BNP", "DBK", "ON", "NO", "0700", "005930", "EUR", "ES", "BRK B"]
+    assert by_symbol["BNP"] == InstrumentQuery(symbol="BNP", exchange="SBF", currency="EUR")
+    assert by_symbol["DBK"].primary_exchange == "IBIS"
+    assert by_symbol["ES"].sec_type is SecType.FUTURE and by_symbol["ES"].expiry == "202606"
+    assert by_symbol["EUR"].sec_type is SecType.FOREX
+
+
+@pytest.mark.parametrize(
+    ("universe", "symbols", "library"),
+    [
+        ("AAPL", ["AAPL"], None),
+        ("AAPL, MSFT", ["AAPL", "MSFT"], None),
+        ("BRK B,BF.B", ["BRK B", "BF.B"], None),
+        (["AAPL", {"symbol": "MSFT"}], ["AAPL", "MSFT"], None),
+        ({"symbols": "AAPL, IBM"}, ["AAPL", "IBM"], None),
+        ({"symbols": ["AAPL"]}, ["AAPL"], None),
+        ({"library": "us_stocks"}, [], "us_stocks"),
+        ("us_stocks", [], "us_stocks"),
+    ],
+)
+def test_the_universe_has_many_forms(universe: Any, symbols: list[str], library: str | None) -> None:
+    loaded = load(universe=universe)
+    found = spec_of(loaded).universe
+    assert [query.symbol for query in found.instruments] == symbols
+    assert found.library == library
+    assert found.text == (library or ",".join(symbols))
+    assert [p.code for p in loaded.problems] == (["W302"] if universe == "us_stocks" else [])
+
+
+def test_a_currency_pair_trades_on_idealpro() -> None:
+    loaded = load(universe=[{"symbol": "EUR", "sec_type": "CASH"}])
+    assert spec_of(loaded).universe.instruments[0].exchange == "IDEALPRO"
+
+
+def test_the_hash_is_of_what_the_file_means() -> None:
+    text = yaml.safe_dump(SMALL, sort_keys=False)
+    spec = spec_of(load())
+
+    def hash_of(changed: str) -> str:
+        return spec_of(load_text(changed, path=Path("b.yaml"))).spec_hash
+
+    assert hash_of("# a comment\n" + text) == spec.spec_hash
+    assert hash_of(yaml.safe_dump(dict(reversed(SMALL.items())), sort_keys=False)) == spec.spec_hash
+    assert hash_of(text.replace("AAPL", "IBM")) != spec.spec_hash
+    two = {"a": {"use": "sma_cross"}, "b": {"use": "rsi"}}
+    swapped = {"b": two["b"], "a": two["a"]}
+    combine = {"use": "first"}
+    assert (
+        spec_of(load(signals=two, combine=combine)).spec_hash
+        != spec_of(load(signals=swapped, combine=combine)).spec_hash
+    )
+
+
+def test_warnings_leave_a_file_usable() -> None:
+    loaded = load(name="NULL", execution={"limit_offset_bps": 3})
+    assert loaded.spec is not None
+    loaded = load_text(yaml.safe_dump(SMALL).replace("name: A", "name: NULL"), path=Path("a.yaml"))
+    assert spec_of(loaded).name == "NULL"
+    assert [problem.code for problem in loaded.problems] == ["W301"]
+
+
+def test_a_mistake_in_one_section_hides_none_in_another() -> None:
+    loaded = load(
+        bars={"size": "1 day", "history": 10},
+        params={"stop_loss": "5%", "target_weight": 0.5, "max_weight": 0.2},
+        schedule={"window": ["10:00", "09:00"]},
+        universe=["AAPL", "AAPL"],
+    )
+    assert {problem.code for problem in loaded.problems} == {"M402", "S203", "M405", "M407", "M408"}
+
+
+def test_hooks_need_an_allowed_package_when_that_is_known() -> None:
+    hooks = {"on_fill": "acme.hooks:post"}
+    assert spec_of(load(hooks=hooks)).hooks == hooks
+    text = yaml.safe_dump(SMALL | {"hooks": hooks})
+    refused = load_text(text, path=Path("a.yaml"), allowed_packages=["other"])
+    assert [problem.code for problem in refused.problems] == ["C503"] and refused.spec is None
+    assert load_text(text, path=Path("a.yaml"), allowed_packages=["acme"]).spec is not None

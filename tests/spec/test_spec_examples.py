@@ -1,0 +1,49 @@
+"""A file under tests/specs is a test by being there: valid ones load, invalid ones say what their `.expected` says.
+
+`RUNNER_UPDATE_EXPECTED=1 pytest tests/spec/test_spec_examples.py` writes the expected texts anew; read the difference.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runner.spec.codes import CODES
+from runner.spec.folder import load_file
+from runner.spec.render import render_text
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SPECS = Path("tests/specs")
+VALID = sorted(p.name for p in (REPOSITORY / SPECS / "valid").glob("[!_]*.yaml"))
+INVALID = sorted(p.name for p in (REPOSITORY / SPECS / "invalid").glob("[!_]*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def in_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_a_valid_file_loads_without_a_word(name: str) -> None:
+    loaded = load_file(SPECS / "valid" / name, root=SPECS / "valid", allowed_packages=["acme_blocks"])
+    assert render_text(loaded.problems, loaded.sources) == ""
+    assert loaded.spec is not None
+    assert loaded.spec.name == name.removesuffix(".yaml").upper()
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_an_invalid_file_says_all_that_is_wrong_with_it(name: str) -> None:
+    path = SPECS / "invalid" / name
+    loaded = load_file(path, root=SPECS / "invalid", allowed_packages=[])
+    text = render_text(loaded.problems, loaded.sources)
+    expected = path.with_suffix(".expected")
+    if os.environ.get("RUNNER_UPDATE_EXPECTED"):
+        expected.write_text(text, encoding="utf-8")
+    assert loaded.spec is None
+    assert any(problem.is_error for problem in loaded.problems)
+    assert text == expected.read_text(encoding="utf-8")
+    for problem in loaded.problems:
+        assert problem.code in CODES
+        assert not problem.message.endswith(".") and "None" not in problem.message and "dict" not in problem.message
