@@ -1,0 +1,278 @@
+"""The table of strategies: `general`/`strategies`, one row per strategy.
+
+For hand-written strategies it is the source of truth of `filename` and `params`; rows of YAML strategies say
+`managed_by = "runner"` and mirror the file. The rows are held in memory, so reading them never waits for the store;
+every change writes the whole table at once. Columns that somebody else added are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import StoreError
+from runner.model.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from runner.store.arctic_manager import Store
+
+LIBRARY, SYMBOL = "general", "strategies"
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""A strategy's name is also the name of its symbols in ArcticDB."""
+
+NO_CLIENT_ID = -1
+"""Stored while a strategy has no client id yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyRow:
+    """One strategy. Weights are fractions of account equity, `equity` is in the account's base currency."""
+
+    strategy: str
+    filename: str = ""
+    client_id: int | None = None
+    enabled: bool = True
+    equity: float | None = None
+    """Equity given to this strategy; None: its target weight of the account's equity."""
+    min_weight: float | None = None
+    target_weight: float | None = None
+    max_weight: float | None = None
+    params: str = ""
+    """JSON object; empty means that the module's own PARAMS are to be used and stored."""
+    managed_by: str = ""
+    """`runner` for rows that mirror a YAML file, empty for hand-written strategies."""
+    file: str = ""
+    generation: int = 0
+    spec_hash: str = ""
+    base: str = ""
+    """JSON of the document that was last applied."""
+    updated_at: datetime | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Columns that are not ours."""
+
+    def params_dict(self) -> dict[str, Any]:
+        """`params` as a dict; StoreError when it is not a JSON object."""
+        if not self.params.strip():
+            return {}
+        try:
+            found = json.loads(self.params)
+        except ValueError as error:
+            raise StoreError(f"params of {self.strategy} in {LIBRARY}/{SYMBOL} are not JSON: {error}") from error
+        if not isinstance(found, dict):
+            raise StoreError(f"params of {self.strategy} in {LIBRARY}/{SYMBOL} are not a JSON object")
+        return found
+
+
+class StrategyTable:
+    """The rows of `general`/`strategies`. Thread-safe. `refresh` reads what others wrote into the store."""
+
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
+        self._store = store
+        self._clock = clock or SystemClock()
+        self._lock = threading.RLock()
+        self._rows: dict[str, StrategyRow] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the table again. StoreError when it is pickled or has no column `strategy`."""
+        with self._lock:
+            frame = self._store.read(LIBRARY, SYMBOL)
+            self._rows = {} if frame is None else {row.strategy: row for row in _rows_of(frame)}
+
+    def get(self, strategy: str) -> StrategyRow | None:
+        with self._lock:
+            return self._rows.get(strategy)
+
+    def all(self) -> list[StrategyRow]:
+        """Every row, by name."""
+        with self._lock:
+            return [self._rows[name] for name in sorted(self._rows)]
+
+    def upsert(self, rows: Iterable[StrategyRow]) -> None:
+        """Add or replace rows with one write. Rows that change nothing are not written.
+
+        ValueError for a name that cannot be stored or two strategies with one client id; a client id that a stored row
+        has is kept when the new row names none.
+        """
+        with self._lock:
+            merged = dict(self._rows)
+            for row in rows:
+                _check_name(row.strategy)
+                known = merged.get(row.strategy)
+                if known is not None:
+                    row = replace(
+                        row,
+                        client_id=known.client_id if row.client_id is None else row.client_id,
+                        extra={**known.extra, **row.extra},
+                        updated_at=known.updated_at,
+                    )
+                if row != known:
+                    merged[row.strategy] = replace(row, updated_at=self._clock.now())
+            if merged == self._rows:
+                return
+            _check_client_ids(merged.values())
+            self._store.write(LIBRARY, SYMBOL, _frame_of(merged.values()))
+            self._rows = merged
+
+    def set_params(self, strategy: str, params: Mapping[str, Any]) -> None:
+        """Store the parameters of a strategy as JSON; its row is made when missing. ValueError when not JSON."""
+        text = json.dumps(dict(params), sort_keys=True, allow_nan=False)
+        with self._lock:
+            row = self._rows.get(strategy) or StrategyRow(strategy=strategy)
+            self.upsert([replace(row, params=text)])
+
+    def client_id_for(self, strategy: str, base: int) -> int:
+        """The IB client id of a strategy: allocated once, at least `base`, and never given to another strategy."""
+        with self._lock:
+            row = self._rows.get(strategy) or StrategyRow(strategy=strategy)
+            if row.client_id is None:
+                taken = [one.client_id for one in self._rows.values() if one.client_id is not None]
+                row = replace(row, client_id=max([base - 1, *taken]) + 1)
+                self.upsert([row])
+            assert row.client_id is not None
+            return row.client_id
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            f"strategy name {name!r}: letters, digits, _ and - only, beginning with a letter or digit, at most 64"
+        )
+
+
+def _check_client_ids(rows: Iterable[StrategyRow]) -> None:
+    owners: dict[int, str] = {}
+    for row in rows:
+        if row.client_id is None:
+            continue
+        other = owners.setdefault(row.client_id, row.strategy)
+        if other != row.strategy:
+            raise ValueError(f"strategies {other} and {row.strategy} both have client id {row.client_id}")
+
+
+# -- frames. Every column has one declared type, so that no write ever changes the type of a stored column.
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> float | None:
+    if value is None or isinstance(value, str):
+        return None
+    return None if math.isnan(float(value)) else float(value)
+
+
+def _count(value: Any) -> int:
+    number = _number(value)
+    return 0 if number is None else int(number)
+
+
+def _client_id(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None or number < 0 else int(number)
+
+
+def _flag(value: Any) -> bool:
+    number = _number(value)
+    return True if number is None else bool(number)
+
+
+def _stamp(value: Any) -> datetime | None:
+    if value is None or value != value:
+        return None
+    return datetime.fromtimestamp(value.timestamp(), UTC) if value.tzinfo else value.to_pydatetime().replace(tzinfo=UTC)
+
+
+_COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "strategy": ("str", _text),
+    "filename": ("str", _text),
+    "client_id": ("int64", _client_id),
+    "enabled": ("bool", _flag),
+    "equity": ("float64", _number),
+    "min_weight": ("float64", _number),
+    "target_weight": ("float64", _number),
+    "max_weight": ("float64", _number),
+    "params": ("str", _text),
+    "managed_by": ("str", _text),
+    "file": ("str", _text),
+    "generation": ("int64", _count),
+    "spec_hash": ("str", _text),
+    "base": ("str", _text),
+    "updated_at": ("datetime64[ns]", _stamp),
+}
+
+
+def _rows_of(frame: pd.DataFrame) -> list[StrategyRow]:
+    if "strategy" not in frame.columns and frame.index.name == "strategy":
+        frame = frame.reset_index()
+    if "strategy" not in frame.columns:
+        raise StoreError(f"{LIBRARY}/{SYMBOL} has no column strategy", hint="each row needs strategy and filename")
+    rows = []
+    names = [str(name) for name in frame.columns]
+    for values in frame.itertuples(index=False, name=None):
+        raw = dict(zip(names, values, strict=True))
+        ours = {name: read(raw[name]) for name, (_, read) in _COLUMNS.items() if name in raw}
+        extra = {name: value for name, value in raw.items() if name not in _COLUMNS and _said(value)}
+        if not NAME.fullmatch(ours["strategy"]):
+            raise StoreError(f"{LIBRARY}/{SYMBOL} has a row with the strategy name {raw['strategy']!r}")
+        rows.append(StrategyRow(**ours, extra=extra))
+    twice = {row.strategy for row in rows if sum(one.strategy == row.strategy for one in rows) > 1}
+    if twice:
+        raise StoreError(f"{LIBRARY}/{SYMBOL} has more than one row for {', '.join(sorted(twice))}")
+    return rows
+
+
+def _frame_of(rows: Iterable[StrategyRow]) -> pd.DataFrame:
+    import numpy as np
+    import pandas as pd
+
+    ordered = sorted(rows, key=lambda row: row.strategy)
+    columns: dict[str, Any] = {}
+    for name, (kind, _) in _COLUMNS.items():
+        values = [getattr(row, name) for row in ordered]
+        if kind == "str":
+            columns[name] = np.array([str(value) for value in values], dtype=object)
+        elif kind == "float64":
+            columns[name] = np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+        elif kind == "int64":
+            columns[name] = np.array([NO_CLIENT_ID if value is None else value for value in values], dtype=np.int64)
+        elif kind == "bool":
+            columns[name] = np.array(values, dtype=np.bool_)
+        else:
+            naive = [None if value is None else value.astimezone(UTC).replace(tzinfo=None) for value in values]
+            columns[name] = np.array(naive, dtype="datetime64[ns]")
+    for name in sorted({name for row in ordered for name in row.extra}):
+        columns[name] = _extra_column([row.extra.get(name) for row in ordered])
+    return pd.DataFrame(columns)
+
+
+def _said(value: Any) -> bool:
+    """Whether a cell holds something: not None, NaN or NaT."""
+    return value is not None and bool(value == value)
+
+
+def _extra_column(values: list[Any]) -> Any:
+    """A column that is not ours: numbers stay numbers with NaN where a row has none, all else is text or None."""
+    import numpy as np
+    import pandas as pd
+
+    present = [value for value in values if _said(value)]
+    if present and all(isinstance(value, (bool, np.bool_)) for value in present) and len(present) == len(values):
+        return np.array(values, dtype=np.bool_)
+    if present and all(isinstance(value, (int, np.integer)) for value in present) and len(present) == len(values):
+        return np.array(values, dtype=np.int64)
+    if all(isinstance(value, (int, float, np.integer, np.floating)) for value in present):
+        return np.array([math.nan if value is None else float(value) for value in values], dtype=np.float64)
+    if all(isinstance(value, datetime) for value in present):
+        return pd.DatetimeIndex([pd.NaT if value is None else value for value in values])
+    return np.array([str(value) if _said(value) else None for value in values], dtype=object)

@@ -1,0 +1,139 @@
+"""The table of strategies: rows, client ids, parameters, and columns that are not ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from runner.errors import StoreError
+from runner.model.clock import ManualClock
+from runner.store.arctic_manager import Store, get_ac
+from runner.store.strategies import StrategyRow, StrategyTable
+
+NOW = datetime(2024, 3, 1, 15, 30, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Store]:
+    with get_ac("mem://") as store:
+        yield store
+
+
+@pytest.fixture
+def store(shared: Store) -> Store:
+    shared.delete("general", "strategies")
+    return shared
+
+
+@pytest.fixture
+def table(store: Store) -> StrategyTable:
+    return StrategyTable(store, ManualClock(NOW))
+
+
+def test_rows_come_back_as_they_were_with_absent_numbers_absent(store: Store, table: StrategyTable) -> None:
+    rows = [
+        StrategyRow(
+            strategy="a", filename="a.py", target_weight=0.1, equity=250_000.5, params='{"x": 1}', enabled=False
+        ),
+        StrategyRow(
+            strategy="b", client_id=7, generation=3, spec_hash="ab" * 32, managed_by="runner", base='{"ü": "€"}'
+        ),
+    ]
+    table.upsert(rows)
+    again = StrategyTable(store)
+    assert again.all() == table.all()
+    assert (again.get("a").min_weight, again.get("a").equity, again.get("a").client_id) == (None, 250_000.5, None)
+    assert (again.get("b").equity, again.get("b").enabled, again.get("b").updated_at) == (None, True, NOW)
+    assert again.get("nobody") is None
+
+
+def test_many_rows_are_one_write_and_no_change_is_none(store: Store, table: StrategyTable) -> None:
+    def versions() -> int:
+        return len(store.library("general").list_versions("strategies"))
+
+    table.upsert([StrategyRow(strategy=f"s{i}") for i in range(50)])
+    before = versions()
+    table.upsert([StrategyRow(strategy=f"s{i}") for i in range(50)])
+    assert versions() == before
+
+
+def test_client_ids_are_allocated_once_stored_and_never_shared(store: Store, table: StrategyTable) -> None:
+    ids = {name: table.client_id_for(name, 10) for name in ("a", "b", "c")}
+    assert ids == {"a": 10, "b": 11, "c": 12}
+    table.upsert([StrategyRow(strategy="b", enabled=False)])
+    again = StrategyTable(store)
+    assert [again.client_id_for(name, 1) for name in ("a", "b", "c", "d")] == [10, 11, 12, 13]
+    with pytest.raises(ValueError, match="both have client id 10"):
+        again.upsert([StrategyRow(strategy="e", client_id=10)])
+    assert again.get("e") is None
+
+
+def test_parameters_are_stored_as_json_with_sorted_keys(store: Store, table: StrategyTable) -> None:
+    table.set_params("a", {"b": [1, 2.5], "a": "x"})
+    row = StrategyTable(store).get("a")
+    assert row.params == '{"a": "x", "b": [1, 2.5]}' and row.params_dict() == {"a": "x", "b": [1, 2.5]}
+    assert StrategyRow(strategy="z").params_dict() == {}
+    with pytest.raises(ValueError):
+        table.set_params("a", {"x": float("nan")})
+
+
+@pytest.mark.parametrize("params", ["{", "[1]", "3"])
+def test_parameters_that_are_not_a_json_object_are_refused_by_name(params: str) -> None:
+    with pytest.raises(StoreError, match="params of a"):
+        StrategyRow(strategy="a", params=params).params_dict()
+
+
+def test_a_hand_written_table_with_few_columns_is_read_and_its_own_columns_are_kept(store: Store) -> None:
+    frame = pd.DataFrame(
+        {
+            "strategy": ["a", "b"],
+            "filename": ["a.py", None],
+            "target_weight": [0.1, np.nan],
+            "note": ["mine", None],
+            "rank": [1, 2],
+        }
+    )
+    store.write("general", "strategies", frame)
+    table = StrategyTable(store)
+    assert (table.get("b").filename, table.get("b").target_weight, table.get("a").enabled) == ("", None, True)
+    table.set_params("c", {"x": 1})
+    kept = store.read("general", "strategies").set_index("strategy")
+    assert kept.loc["a", "note"] == "mine" and pd.isna(kept.loc["c", "note"])
+    assert kept.loc["b", "rank"] == 2 and pd.isna(kept.loc["c", "rank"])
+    assert StrategyTable(store).get("a").extra["note"] == "mine"
+
+
+def test_a_table_indexed_by_strategy_is_read_too(store: Store) -> None:
+    store.write("general", "strategies", pd.DataFrame({"filename": ["a.py"]}, index=pd.Index(["a"], name="strategy")))
+    assert StrategyTable(store).get("a").filename == "a.py"
+
+
+@pytest.mark.parametrize(
+    ("frame", "word"),
+    [
+        ({"name": ["a"]}, "no column strategy"),
+        ({"strategy": ["a", "a"]}, "more than one row for a"),
+        ({"strategy": ["a/b"]}, "a/b"),
+    ],
+)
+def test_a_table_that_cannot_be_meant_is_refused(store: Store, frame: dict, word: str) -> None:
+    store.write("general", "strategies", pd.DataFrame(frame))
+    with pytest.raises(StoreError, match=word):
+        StrategyTable(store)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a.b", "-a", "_a", "ä", "x" * 65])
+def test_a_name_that_cannot_be_a_symbol_is_refused(table: StrategyTable, name: str) -> None:
+    with pytest.raises(ValueError, match="strategy name"):
+        table.upsert([StrategyRow(strategy=name)])
+
+
+def test_refresh_sees_what_others_wrote(store: Store, table: StrategyTable) -> None:
+    StrategyTable(store).upsert([StrategyRow(strategy="new", filename="n.py")])
+    assert table.get("new") is None
+    table.refresh()
+    assert table.get("new").filename == "n.py"
