@@ -19,8 +19,6 @@ class DemoOptions:
     """Length of market history to trade through, above 0."""
     start: date | None = None
     """First session to trade, or None: the last `years` of the shipped data."""
-    port: int = 0
-    """Loopback port of the embedded gateway; 0 takes any free one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +39,8 @@ class DemoProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionRow:
+    """What a strategy holds of one instrument; short is negative, prices are in the instrument's currency."""
+
     symbol: str
     quantity: Decimal
     average_price: Decimal
@@ -110,4 +110,5 @@ class DemoResult:
 
     @property
     def reconciled(self) -> bool:
-        return all(line.agrees for line in self.reconciliation)
+        """Whether the books were compared and agree in every number."""
+        return bool(self.reconciliation) and all(line.agrees for line in self.reconciliation)

@@ -119,6 +119,8 @@ class CommissionCharged:
 
 
 class StrategyPhase(StrEnum):
+    """Where a strategy is in its life. Paused: exits go on, nothing is opened."""
+
     PENDING = "Pending"
     WARMING = "Warming"
     RUNNING = "Running"

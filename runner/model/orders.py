@@ -11,6 +11,8 @@ from runner.model.instruments import Instrument
 
 
 class Side(StrEnum):
+    """Buy or sell; `sign` is +1 or -1."""
+
     BUY = "BUY"
     SELL = "SELL"
 
@@ -34,6 +36,8 @@ class OrderType(StrEnum):
 
 
 class TimeInForce(StrEnum):
+    """IB's names: day, good till cancelled, immediate or cancel, fill or kill, at the opening."""
+
     DAY = "DAY"
     GTC = "GTC"
     IOC = "IOC"

@@ -1,0 +1,1 @@
+"""Commands: one file each. Everything heavy is imported when a command needs it."""

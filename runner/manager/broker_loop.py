@@ -1,0 +1,60 @@
+"""The one event loop that owns the master session, the market-data hub and every YAML strategy."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+CLOSE_TIMEOUT_S = 5.0
+
+
+class BrokerLoop:
+    """An asyncio loop in a thread of its own, with calls into it from other threads and loops."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="broker-loop", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            self.loop.close()
+
+    def call(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+        """Runs `work` on the loop and waits for it; from a thread that runs no loop. TimeoutError cancels it."""
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return future.result(timeout_s)
+        except TimeoutError:
+            future.cancel()
+            raise
+
+    async def await_here(self, work: Coroutine[Any, Any, T]) -> T:
+        """Awaits `work` on the broker loop from whichever loop this is called on."""
+        if asyncio.get_running_loop() is self.loop:
+            return await work
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
+
+    def close(self) -> None:
+        """Cancels what still runs and ends the thread, inside CLOSE_TIMEOUT_S."""
+        if not self._thread.is_alive():
+            return
+        try:
+            self.call(self._cancel_all(), CLOSE_TIMEOUT_S)
+        except TimeoutError:
+            pass
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(CLOSE_TIMEOUT_S)
+
+    async def _cancel_all(self) -> None:
+        tasks = [task for task in asyncio.all_tasks(self.loop) if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

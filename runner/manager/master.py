@@ -1,0 +1,315 @@
+"""The master session, client id 0: account values, positions, market data and history for every strategy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from runner.broker.clock import BrokerClock, follow
+from runner.broker.history import HistoryService
+from runner.broker.ib_connection import (
+    AccountValue,
+    Heartbeat,
+    IBSettings,
+    account_of,
+    account_values,
+    connect_to_ib,
+    disconnect,
+)
+from runner.broker.market_data import MarketDataHub
+from runner.broker.pacing import HistoryPacer, Pacer
+from runner.broker.requests import InstrumentResolver
+from runner.broker.session import Session
+from runner.errors import GatewayError, NotConnected
+from runner.model.bars import BarSize
+from runner.model.clock import Clock
+from runner.model.instruments import Instrument, InstrumentQuery, SecType
+from runner.model.money import exact
+from runner.portfolio.fx_cache import CurrencyWithoutRate
+from runner.store.bars import BarCache
+
+if TYPE_CHECKING:
+    from runner.manager.strategy_manager import StrategyManager
+
+MASTER_CLIENT_ID = 0
+RECONNECT_FIRST_S, RECONNECT_LAST_S = 1.0, 30.0
+MARK_S = 1.0
+"""How often positions are valued, live."""
+CHECK_S = 60.0
+"""How often positions are compared with IB's, live."""
+MISMATCH_CHECKS = 2
+"""Comparisons in a row that must find a difference before it locks an instrument: a fill may be under way."""
+FX_LOOKBACK = timedelta(days=10)
+
+ACCOUNT_TAGS = frozenset({"EquityWithLoanValue", "NetLiquidation", "CashBalance", "ExchangeRate"})
+
+log = logging.getLogger("runner.master")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayBooks:
+    """The gateway's own numbers, asked for anew."""
+
+    positions: Mapping[int, Decimal]
+    symbols: Mapping[int, str]
+    cash: Mapping[str, Decimal]
+    equity: Decimal
+    """EquityWithLoanValue, base currency."""
+
+
+class MasterSession:
+    """Lives on the broker loop. Reading properties may be used from any thread."""
+
+    def __init__(self, settings: IBSettings, system: Clock, *, follow: bool) -> None:
+        self.clock = BrokerClock(system)
+        self.account = ""
+        self.following = follow
+        self._settings = settings
+        self._manager: StrategyManager | None = None
+        self._ib: Session | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._lost = asyncio.Event()
+        self._stands = asyncio.Event()
+        self._locked: dict[int, str] = {}
+        self._doubtful: dict[int, int] = {}
+        self._follower: asyncio.Task[None] | None = None
+
+    # state -----------------------------------------------------------------------------------------------------
+
+    @property
+    def ib(self) -> Session:
+        if self._ib is None:
+            raise NotConnected("the master session has not been opened")
+        return self._ib
+
+    @property
+    def connected(self) -> bool:
+        return self._ib is not None and self._ib.isConnected()
+
+    @property
+    def address(self) -> str:
+        return f"{self._settings.host}:{self._settings.port}"
+
+    def is_locked(self, con_id: int) -> bool:
+        return con_id in self._locked
+
+    def positions(self) -> dict[int, Decimal]:
+        """con_id → quantity, as IB reports it for the account."""
+        return {p.contract.conId: exact(p.position) for p in self.ib.positions(self.account) if p.position}
+
+    async def read_positions(self) -> dict[int, Decimal]:
+        """The same, asked for now."""
+        await asyncio.wait_for(self.ib.reqPositionsAsync(), self._settings.timeout_s)
+        return self.positions()
+
+    def symbols(self) -> dict[int, str]:
+        return {p.contract.conId: p.contract.localSymbol or p.contract.symbol for p in self.ib.positions(self.account)}
+
+    def last_price(self, con_id: int) -> Decimal | None:
+        return self.hub.last_price(con_id)
+
+    # opening and closing ---------------------------------------------------------------------------------------
+
+    async def connect(self, manager: StrategyManager) -> None:
+        """Opens the session, reads the account, and builds the services on it."""
+        self._manager = manager
+        self._ib = await connect_to_ib(self._settings, MASTER_CLIENT_ID, follow=self.following, master=True)
+        self.account = account_of(self.ib.managedAccounts(), self._settings)
+        if self.following:
+            self.clock.advance(await self.ib.server_time())
+        rows = await account_values(self.ib)
+        own = [row for row in rows if row.account in (self.account, "All")]
+        manager.portfolio_manager.determine_base_currency(own)
+        manager.portfolio_manager.update_account(own)
+        pacer = Pacer(self.clock)
+        self._history_pacer = HistoryPacer(self.clock, strict=not self.following)
+        self.resolver = InstrumentResolver(self.ib, pacer)
+        self.history = HistoryService(
+            self.ib, BarCache(manager.store), self._history_pacer, self.clock, on_notice=manager.publish
+        )
+        self.hub = MarketDataHub(self.ib, self.history, self.clock, on_notice=manager.publish)
+        self._listen()
+        self._stands.set()
+        self._spawn(self._keep_connected(), "master-session")
+        if not self.following:
+            self._spawn(self._heartbeat(), "heartbeat")
+            self._spawn(self._check_books_regularly(), "reconciliation")
+
+    async def disconnect(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._ib is not None:
+            await disconnect(self._ib)
+
+    def _listen(self) -> None:
+        self.ib.accountValueEvent += self._on_account_value
+        self.ib.disconnectedEvent += self._lost.set
+
+    def _on_account_value(self, value: Any) -> None:
+        """Account updates, as IB pushes them; only what the books use."""
+        if value.tag in ACCOUNT_TAGS and value.account == self.account and self._manager is not None:
+            row = AccountValue(tag=value.tag, value=value.value, currency=value.currency, account=value.account)
+            self._manager.portfolio_manager.update_account([row])
+
+    async def _heartbeat(self) -> None:
+        """A frozen gateway keeps its socket open: a session that stops answering is dropped, which reconnects it."""
+        while True:
+            await self._stands.wait()
+            await Heartbeat(self.ib, self.clock, lambda why: log.error("%s: %s", self.address, why)).run()
+            self._stands.clear()
+            if self.connected:
+                await disconnect(self.ib)
+
+    async def _keep_connected(self) -> None:
+        """Reconnects with back-off for ever; strategies reconnect their own sessions the same way."""
+        assert self._manager is not None
+        while True:
+            await self._lost.wait()
+            self._lost.clear()
+            self._manager.notice(
+                "connection_lost", f"the session with {self.address} was lost; no positions are opened"
+            )
+            delay = RECONNECT_FIRST_S
+            while not self.connected:
+                await asyncio.sleep(delay)
+                try:
+                    self._ib = await connect_to_ib(self._settings, MASTER_CLIENT_ID, follow=self.following, master=True)
+                except GatewayError as error:
+                    log.warning("%s", error.message)
+                    delay = min(delay * 2, RECONNECT_LAST_S)
+            self._listen()
+            self.resolver.attach(self.ib)
+            self.history.attach(self.ib)
+            await self.hub.attach(self.ib)
+            self._stands.set()
+            self._manager.notice("connection_restored", f"the session with {self.address} stands again")
+
+    def _spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("%s ended: %s", task.get_name(), task.exception())
+
+    # the replay ------------------------------------------------------------------------------------------------
+
+    def start_following(self, stepped: Callable[[], None]) -> None:
+        """Lets a replaying gateway move: its market steps whenever everything at the last time has been dealt with."""
+
+        async def deliver(at: datetime) -> None:
+            self._mark()
+            await self.hub.deliver(at)
+            stepped()
+
+        if self._follower is None:
+            self._follower = self._spawn(follow(self.ib, self.clock, deliver), "follow-market")
+
+    async def stop_following(self) -> None:
+        if self._follower is not None:
+            self._follower.cancel()
+            await asyncio.gather(self._follower, return_exceptions=True)
+            self._follower = None
+
+    # instruments and rates -------------------------------------------------------------------------------------
+
+    async def qualify(self, queries: Sequence[InstrumentQuery]) -> list[Instrument]:
+        return await self.resolver.resolve_all(queries)
+
+    async def ensure_rates(self, currencies: Collection[str]) -> None:
+        """Asks IB for the rates that the account does not report: the close of the currency pair."""
+        assert self._manager is not None
+        cache = self._manager.portfolio_manager.fx_cache
+        for currency in currencies:
+            if cache.known(currency):
+                continue
+            rate = await self._pair_rate(currency, cache.base_currency)
+            if rate is None:
+                raise CurrencyWithoutRate(currency, cache.base_currency)
+            cache.update(currency, rate, self.clock.now())
+
+    async def _pair_rate(self, currency: str, base: str) -> Decimal | None:
+        """Base units per unit of `currency`, from whichever way round IB quotes the pair; None when it does not."""
+        for symbol, quote in ((currency, base), (base, currency)):
+            query = InstrumentQuery(symbol=symbol, sec_type=SecType.FOREX, exchange="IDEALPRO", currency=quote)
+            try:
+                (pair,) = await self.resolver.resolve_all([query])
+                bars = await self.history.bars(pair, BarSize.DAY_1, FX_LOOKBACK, what="MIDPOINT")
+            except GatewayError:
+                continue
+            if bars:
+                close = exact(bars[-1].close)
+                return close if symbol == currency else 1 / close
+        return None
+
+    # the gateway's books ---------------------------------------------------------------------------------------
+
+    async def read_books(self) -> GatewayBooks:
+        """Positions and account values, asked for now."""
+        positions = await self.read_positions()
+        rows = [row for row in await account_values(self.ib) if row.account in (self.account, "All")]
+        equity = next(exact(row.value) for row in rows if row.tag == "EquityWithLoanValue")
+        return GatewayBooks(
+            positions=positions,
+            symbols=self.symbols(),
+            cash=_ledger(rows, "CashBalance"),
+            equity=equity,
+        )
+
+    async def _check_books_regularly(self) -> None:
+        passed = 0.0
+        while True:
+            await asyncio.sleep(MARK_S)
+            self._mark()
+            passed += MARK_S
+            if passed >= CHECK_S and self.connected:
+                passed = 0.0
+                self.check_books()
+
+    def _mark(self) -> None:
+        """Values everything that is held at the newest prices."""
+        assert self._manager is not None
+        books = self._manager.portfolio_manager
+        prices = {con_id: self.hub.last_price(con_id) for con_id in books.held()}
+        books.mark({con_id: price for con_id, price in prices.items() if price is not None})
+
+    def check_books(self) -> None:
+        """Compares positions with IB's. A difference that stays locks its instrument and says so; agreement unlocks."""
+        assert self._manager is not None
+        found = {m.con_id: m for m in self._manager.portfolio_manager.reconcile(self.positions())}
+        for con_id in [c for c in self._locked if c not in found]:
+            del self._locked[con_id]
+        self._doubtful = {con_id: self._doubtful.get(con_id, 0) + 1 for con_id in found}
+        for con_id, mismatch in found.items():
+            if self._doubtful[con_id] >= MISMATCH_CHECKS and con_id not in self._locked:
+                name = self.symbols().get(con_id, str(con_id))
+                text = f"{name}: the books say {mismatch.ours}, IB holds {mismatch.theirs}; nothing is opened in it"
+                self._locked[con_id] = text
+                self._manager.notice("position_mismatch", text)
+
+    def unlock(self, con_id: int) -> None:
+        """An operator takes the lock off: what IB holds beyond the strategies' own is nobody's from now on."""
+        if self._locked.pop(con_id, None) is not None:
+            self.adopt_positions()
+
+    def adopt_positions(self) -> None:
+        """Accepts IB's positions as they are: what no strategy holds belongs to the unassigned book."""
+        assert self._manager is not None
+        self._manager.portfolio_manager.adopt_unassigned(self.positions())
+        self._locked.clear()
+        self._doubtful.clear()
+
+
+def _ledger(rows: Sequence[AccountValue], tag: str) -> dict[str, Decimal]:
+    """currency → amount of the account's ledger rows."""
+    names = (tag, f"$LEDGER-{tag}")
+    return {row.currency: exact(row.value) for row in rows if row.tag in names and row.currency not in ("BASE", "")}

@@ -1,0 +1,86 @@
+"""What the manager knows of one strategy while it runs, and what that means for its orders."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from runner.base_params import BaseParams
+from runner.broker.order_gate import TradingState
+from runner.model.events import StrategyPhase
+from runner.spec.spec import StrategySpec
+from runner.strategy.base_strategy import BaseStrategy
+
+Kind = Literal["yaml", "python"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Runtime:
+    """One strategy. Written by the manager under its lock; read from any thread."""
+
+    name: str
+    kind: Kind
+    file: Path
+    client_id: int
+    params: BaseParams
+    calendar: str
+    spec: StrategySpec | None = None
+    instance: BaseStrategy | None = None
+    phase: StrategyPhase = StrategyPhase.PENDING
+    reason: str = ""
+    generation: int = 0
+    operator_paused: str = ""
+    """The operator's reason while paused, else empty."""
+    loss_latched_on: date | None = None
+    reconciling: bool = True
+    """Until the session's first snapshot has been folded in."""
+    session_marks: dict[date, Decimal] = field(default_factory=dict)
+
+    def trading_state(self, today: date) -> TradingState:
+        """What its orders may do now."""
+        if self.phase in (StrategyPhase.FAILED, StrategyPhase.STOPPED, StrategyPhase.PENDING):
+            return "reducing"
+        if self.reconciling:
+            return "reconciling"
+        if self.operator_paused or self.loss_latched_on == today:
+            return "reducing"
+        return "active"
+
+    def shown_phase(self, today: date) -> tuple[StrategyPhase, str]:
+        """Phase and reason as `status` shows them."""
+        if self.phase is StrategyPhase.RUNNING:
+            if self.operator_paused:
+                return StrategyPhase.PAUSED, self.operator_paused
+            if self.loss_latched_on == today:
+                return StrategyPhase.PAUSED, "max_daily_loss reached; resumes with the next session"
+        return self.phase, self.reason
+
+
+class Runtimes:
+    """The strategies by name."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._by_name: dict[str, Runtime] = {}
+
+    def add(self, runtime: Runtime) -> None:
+        with self._lock:
+            self._by_name[runtime.name] = runtime
+
+    def get(self, name: str) -> Runtime | None:
+        return self._by_name.get(name)
+
+    def all(self) -> list[Runtime]:
+        with self._lock:
+            return sorted(self._by_name.values(), key=lambda runtime: runtime.name)
+
+    def change(self, name: str, change: Callable[[Runtime], None]) -> None:
+        with self._lock:
+            runtime = self._by_name.get(name)
+            if runtime is not None:
+                change(runtime)

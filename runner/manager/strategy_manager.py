@@ -1,0 +1,507 @@
+"""StrategyManager: owns the master session, the one store, `message_queue`, the order gate and the market-data hub."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runner.base_params import BaseParams, split_params
+from runner.broker.feed import Feed
+from runner.broker.ib_connection import IBSettings
+from runner.broker.live_broker import LiveBroker
+from runner.broker.order_gate import OrderGate
+from runner.broker.pacing import RATE_PER_S, Pacer
+from runner.errors import ConfigError, RunnerError
+from runner.manager.broker_loop import BrokerLoop
+from runner.manager.loading import load_strategy_class, resolve_filename
+from runner.manager.master import GatewayBooks, MasterSession
+from runner.manager.message_queue import MessageQueue
+from runner.manager.risk import ManagerEquity, ManagerRisk
+from runner.manager.runtime import Runtime, Runtimes
+from runner.manager.sessions import StrategySessions
+from runner.model.bars import Bar, BarSize
+from runner.model.clock import Clock, SystemClock
+from runner.model.events import Event, Notice, PhaseChanged, StrategyPhase
+from runner.model.instruments import Instrument, InstrumentQuery
+from runner.model.sessions import sessions
+from runner.portfolio.portfolio_manager import PortfolioManager
+from runner.spec.config import RunnerConfig
+from runner.spec.spec import StrategySpec
+from runner.store.arctic_manager import get_ac
+from runner.store.journal import Journal
+from runner.store.state_dir import StateDir
+from runner.store.strategies import StrategyRow, StrategyTable
+from runner.strategy.base_strategy import BaseStrategy
+from runner.strategy.hooks import Hooks, load_hooks
+from runner.strategy.spec_strategy import SpecStrategy
+
+if TYPE_CHECKING:
+    from runner.broker.session import Session
+
+T = TypeVar("T")
+
+DEFAULT_CALENDAR = "XNYS"
+HOOK_WORKERS = 16
+START_TIMEOUT_S = 90.0
+log = logging.getLogger("runner.manager")
+
+
+class StrategyManager:
+    """Starts, hosts and stops strategies. Constructed, it is connected and its books are replayed.
+
+    Raises what stands in the way: StoreLocked, StoreCorrupt, NotConnected, ClientIdInUse, WrongAccount. Its public
+    methods may be called from any thread that does not run an event loop.
+    """
+
+    def __init__(
+        self, config: RunnerConfig, ib: IBSettings, *, system: Clock | None = None, follow: bool = False
+    ) -> None:
+        self.config = config
+        self._system = system or SystemClock()
+        self._exit = ExitStack()
+        self._runtimes = Runtimes()
+        self._ib_settings = ib
+        self._phases = threading.Condition()
+        self.stopping = False
+        with ExitStack() as undo:
+            undo.callback(self._exit.close)
+            self.state = self._own(StateDir.open(config.state_dir))
+            self.journal = self._own(Journal.open(self.state.journal_path, clock=self._system))
+            self.store = self._own(get_ac(config.store_uri))
+            self.strategies = StrategyTable(self.store, self._system)
+            self._broker_loop = BrokerLoop()
+            self._exit.callback(self._broker_loop.close)
+            self.master = MasterSession(ib, self._system, follow=follow)
+            self.clock = self.master.clock
+            self.sessions = StrategySessions(ib, config.ib.client_id_base)
+            self.portfolio_manager = PortfolioManager(self, session_day=self.session_day)
+            self.portfolio_manager.start()
+            self._workers = ThreadPoolExecutor(HOOK_WORKERS, thread_name_prefix="hook")
+            self._exit.callback(self._workers.shutdown, wait=False, cancel_futures=True)
+            self._exit.callback(self.portfolio_manager.close)
+            self.message_queue = MessageQueue(self._handle, self._overflowed)
+            self.message_queue.start()
+            self._exit.callback(self.message_queue.close)
+            self.gate = OrderGate(self.journal, ManagerRisk(self, self._runtimes), self.clock)
+            self._broker_loop.call(self.master.connect(self), 3 * ib.timeout_s + START_TIMEOUT_S)
+            self._exit.callback(self._disconnect_master)
+            self._bind_account()
+            self._adopt_unassigned()
+            undo.pop_all()
+
+    def _own(self, resource: T) -> T:
+        self._exit.callback(resource.close)  # type: ignore[attr-defined]
+        return resource
+
+    # the seed's names ------------------------------------------------------------------------------------------
+
+    @property
+    def ac(self) -> Any:
+        """The one ArcticDB client."""
+        return self.store.ac
+
+    @property
+    def ib_client(self) -> Session:
+        """The master session, client id 0. Used on the broker loop only."""
+        return self.master.ib
+
+    @property
+    def broker_loop(self) -> asyncio.AbstractEventLoop:
+        return self._broker_loop.loop
+
+    def _get_strategy_filename(self, strategy_symbol: str) -> str:
+        """The `filename` column of general/strategies; ConfigError when there is no such row."""
+        row = self.strategies.get(strategy_symbol)
+        if row is None or not row.filename:
+            known = ", ".join(one.strategy for one in self.strategies.all()) or "none"
+            raise ConfigError(
+                f"general/strategies has no filename for {strategy_symbol!r} (known: {known})",
+                hint="add a YAML file to strategies.d, or a row with strategy and filename",
+            )
+        return row.filename
+
+    def load_strategy_class(self, filename: str) -> tuple[type[BaseStrategy], ModuleType]:
+        """Imports the file from the strategy folders and picks its `*Strategy` class."""
+        return load_strategy_class(resolve_filename(filename, self.config.strategies_python))
+
+    def load_strategy_params(self, strategy_symbol: str, module: ModuleType) -> dict[str, Any]:
+        """The stored parameters when there are any, else the module's PARAMS, which are then stored."""
+        row = self.strategies.get(strategy_symbol)
+        stored = row.params_dict() if row is not None else {}
+        if stored:
+            return stored
+        params = dict(getattr(module, "PARAMS", {}) or {})
+        if params:
+            self.strategies.set_params(strategy_symbol, params)
+        return params
+
+    def start_strategy(self, strategy_symbol: str, spec: StrategySpec | None = None) -> None:
+        """Starts one strategy; returns when its loop has begun, before it is warm. A running one is left alone.
+
+        `spec` starts a YAML strategy; without it the row's Python file is loaded, or the spec it last ran is started
+        again. Any RunnerError leaves the other strategies untouched.
+        """
+        runtime = self._runtimes.get(strategy_symbol)
+        if runtime is not None and runtime.instance is not None and runtime.instance.is_running:
+            return
+        spec = spec or (runtime.spec if runtime is not None else None)
+        if spec is None:
+            self._get_strategy_filename(strategy_symbol)  # before anything is allocated for an unknown name
+        client_id = self.strategies.client_id_for(strategy_symbol, self.config.ib.client_id_base)
+        runtime = self._spec_runtime(spec, client_id) if spec else self._python_runtime(strategy_symbol, client_id)
+        assert runtime.instance is not None
+        if runtime.spec is not None:
+            runtime.generation = (self.strategies.get(strategy_symbol) or StrategyRow(strategy="X")).generation
+            runtime.instance.generation = runtime.generation
+        if self.journal.operator_state(strategy_symbol) == "paused":
+            runtime.operator_paused = "paused by the operator"
+        today = self.today(runtime)
+        if any(latch.kind == "daily_loss" for latch in self.journal.latches(strategy_symbol, today)):
+            runtime.loss_latched_on = today
+        self._runtimes.add(runtime)
+        self.journal.set_operator_state(
+            strategy_symbol, "paused" if runtime.operator_paused else None, runtime.operator_paused
+        )
+        runtime.instance.start_strategy()
+
+    def stop_strategy(self, symbol: str, reason: str = "stopped", by_operator: bool = False) -> bool:
+        """Stops one strategy and disconnects its session; positions and working orders stay. False when it hangs.
+
+        What an operator stopped stays stopped over restarts of the runner, until `start_strategy`.
+        """
+        runtime = self.runtime(symbol)
+        if by_operator:
+            self.journal.set_operator_state(symbol, "stopped", reason)
+        if runtime.instance is None:
+            return True
+        return runtime.instance.stop_strategy(reason)
+
+    def register_python(self, name: str, filename: str) -> None:
+        """Gives a hand-written strategy its row. ConfigError for a file that is not there or a name that is taken."""
+        resolve_filename(filename, self.config.strategies_python)
+        row = self.strategies.get(name) or StrategyRow(strategy=name)
+        if row.managed_by:
+            raise ConfigError(f"{name} is a YAML strategy ({row.file})", hint="choose another name")
+        try:
+            self.strategies.upsert([replace(row, filename=filename)])
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+    def remember_stopped(self, name: str, spec: StrategySpec | None) -> None:
+        """Lists a strategy that an operator stopped, so that `status` shows it and `start` can bring it back."""
+        client_id = self.strategies.client_id_for(name, self.config.ib.client_id_base)
+        runtime = self._spec_runtime(spec, client_id) if spec else self._python_runtime(name, client_id)
+        runtime.instance = None
+        runtime.phase, runtime.reason = StrategyPhase.STOPPED, "stopped by the operator"
+        self._runtimes.add(runtime)
+
+    def wait_until_warm(self, name: str, timeout_s: float) -> StrategyPhase:
+        """Waits until the strategy runs or has failed; the phase then, or the one at the end of the time."""
+        runtime = self.runtime(name)
+        with self._phases:
+            self._phases.wait_for(
+                lambda: self.stopping or runtime.phase not in (StrategyPhase.PENDING, StrategyPhase.WARMING),
+                timeout_s,
+            )
+        return runtime.phase
+
+    def stop_waiting(self) -> None:
+        """Lets go of everybody in `wait_until_warm`: the runner stops."""
+        with self._phases:
+            self.stopping = True
+            self._phases.notify_all()
+
+    def _python_runtime(self, name: str, client_id: int) -> Runtime:
+        filename = self._get_strategy_filename(name)
+        cls, module = self.load_strategy_class(filename)
+        params = self.load_strategy_params(name, module)
+        base, _ = split_params(params)
+        try:
+            checked = BaseParams.from_mapping(base)
+        except ValueError as error:
+            raise ConfigError(f"params of {name}: {error}", hint="correct params in general/strategies") from None
+        instance = cls(client_id=client_id, strategy_manager=self, params=params, strategy_symbol=name)
+        file = resolve_filename(filename, self.config.strategies_python)
+        calendar = str(params.get("calendar", DEFAULT_CALENDAR))
+        return Runtime(
+            name=name,
+            kind="python",
+            file=file,
+            client_id=client_id,
+            params=checked,
+            calendar=calendar,
+            instance=instance,
+        )
+
+    def _spec_runtime(self, spec: StrategySpec, client_id: int) -> Runtime:
+        hooks = Hooks(spec.name, self, load_hooks(spec.hooks, self.config.plugins_allow))
+        row = self.strategies.get(spec.name)
+        instance = SpecStrategy(
+            client_id=client_id,
+            strategy_manager=self,
+            params=row.params_dict() if row is not None else {},
+            strategy_symbol=spec.name,
+            spec=spec,
+            hooks=hooks,
+        )
+        calendar = spec.schedule.calendar or DEFAULT_CALENDAR
+        return Runtime(
+            name=spec.name,
+            kind="yaml",
+            file=spec.file,
+            client_id=client_id,
+            params=spec.params,
+            calendar=calendar,
+            spec=spec,
+            instance=instance,
+        )
+
+    # operator --------------------------------------------------------------------------------------------------
+
+    def pause_strategy(self, name: str, reason: str) -> None:
+        """No order that opens or increases a position until `resume_strategy`; exits go on. Survives a restart."""
+        self.runtime(name)
+        self.journal.set_operator_state(name, "paused", reason)
+        self._runtimes.change(name, lambda runtime: setattr(runtime, "operator_paused", reason or "paused"))
+        self.publish(PhaseChanged(at=self.clock.now(), strategy=name, phase=StrategyPhase.PAUSED, reason=reason))
+
+    def resume_strategy(self, name: str, reason: str) -> None:
+        """Ends an operator's pause, the latch of a daily loss, and the locks of its instruments; journalled."""
+        runtime = self.runtime(name)
+        self.journal.set_operator_state(name, None, reason)
+        if runtime.loss_latched_on is not None:
+            self.journal.clear_latch(name, runtime.loss_latched_on, "daily_loss", reason, "operator")
+
+        def resumed(one: Runtime) -> None:
+            one.operator_paused = ""
+            one.loss_latched_on = None
+
+        self._runtimes.change(name, resumed)
+        for held in self.portfolio_manager.positions(name):
+            self.master.unlock(held.instrument.con_id)
+        self.publish(PhaseChanged(at=self.clock.now(), strategy=name, phase=runtime.phase, reason=f"resumed: {reason}"))
+
+    async def flatten_strategy(self, name: str, reason: str) -> None:
+        """Pauses the strategy, cancels its orders and closes its positions at market."""
+        instance = self.runtime(name).instance
+        if instance is None or not instance.is_connected:
+            raise RunnerError(f"{name} has no session, so nothing can be sent for it", hint=f"runner start {name}")
+        await asyncio.to_thread(self.pause_strategy, name, f"flatten: {reason}")
+        await instance.run_inside(instance.flatten(reason="flatten"))
+
+    def runtime(self, name: str) -> Runtime:
+        runtime = self._runtimes.get(name)
+        if runtime is None:
+            known = ", ".join(one.name for one in self._runtimes.all()) or "none"
+            raise ConfigError(f"there is no strategy called {name!r} (known: {known})", hint="runner status")
+        return runtime
+
+    @property
+    def runtimes(self) -> Sequence[Runtime]:
+        return self._runtimes.all()
+
+    def session_day(self, strategy: str, at: datetime) -> date:
+        """The session date that `at` belongs to, on the strategy's calendar."""
+        runtime = self._runtimes.get(strategy)
+        calendar = sessions(runtime.calendar if runtime is not None else DEFAULT_CALENDAR)
+        current = calendar.at_or_after(at)
+        return current.day if current.contains(at) else calendar.before(at).day
+
+    def today(self, runtime: Runtime) -> date:
+        """The session date that counts now, on the strategy's calendar."""
+        return self.session_day(runtime.name, self.clock.now())
+
+    # StrategyHost: what strategies ask for ---------------------------------------------------------------------
+
+    def publish(self, event: Event) -> None:
+        self.message_queue.put(event)
+
+    async def settle(self) -> None:
+        await asyncio.wrap_future(self.message_queue.barrier())
+
+    async def connect_strategy(self, strategy: BaseStrategy) -> Session:
+        self._runtimes.change(strategy.symbol, lambda runtime: setattr(runtime, "reconciling", True))
+        return await self.sessions.open(strategy.symbol, strategy.client_id, may_share=strategy.placement == "broker")
+
+    async def release_session(self, strategy: BaseStrategy, ib: Session) -> None:
+        await self.sessions.close(strategy.symbol, strategy.client_id, ib)
+
+    def create_broker(self, strategy: BaseStrategy, ib: Session) -> LiveBroker:
+        return LiveBroker(
+            ib,
+            strategy.symbol,
+            ac=self.ac,
+            gate=self.gate,
+            journal=self.journal,
+            pacer=Pacer(self.clock, None if self.master.following else RATE_PER_S),
+            account=self.master.account,
+            clock=self.clock,
+            equity_source=ManagerEquity(self),
+            price_source=self.last_price,
+            on_fill=strategy.take_fill,
+            on_status_change=strategy.take_status_change,
+            on_commission=strategy.on_commission,
+            on_notice=strategy.on_notice,
+            on_order=self.publish,
+            instrument_of=self._instrument_of,
+            generation=lambda: strategy.generation,
+        )
+
+    async def qualify(self, queries: Sequence[InstrumentQuery]) -> list[Instrument]:
+        return await self._broker_loop.await_here(self.master.qualify(queries))
+
+    async def _instrument_of(self, contract: Any) -> Instrument:
+        return await self._broker_loop.await_here(self.master.resolver.resolve_contract(contract))
+
+    async def history(
+        self, instrument: Instrument, size: BarSize, bars: int | None, *, regular_hours: bool = True
+    ) -> list[Bar]:
+        return await self._broker_loop.await_here(self.master.history.bars(instrument, size, bars, rth=regular_hours))
+
+    async def open_feed(
+        self, strategy: str, instruments: Sequence[Instrument], size: BarSize, history: int, *, regular_hours: bool
+    ) -> Feed:
+        return await self._broker_loop.await_here(
+            self.master.hub.open_feed(instruments, size, history, rth=regular_hours)
+        )
+
+    async def ensure_rates(self, currencies: Collection[str]) -> None:
+        await self._broker_loop.await_here(self.master.ensure_rates(currencies))
+
+    def may_open(self, strategy: str) -> bool:
+        runtime = self._runtimes.get(strategy)
+        return runtime is not None and not runtime.operator_paused and not self.loss_paused(strategy)
+
+    def loss_paused(self, strategy: str) -> bool:
+        runtime = self._runtimes.get(strategy)
+        return runtime is not None and runtime.loss_latched_on == self.today(runtime)
+
+    def last_price(self, con_id: int) -> Decimal | None:
+        return self.master.last_price(con_id)
+
+    def row(self, strategy: str) -> StrategyRow | None:
+        return self.strategies.get(strategy)
+
+    def library_symbols(self, library: str) -> list[str]:
+        if not self.store.has_library(library):
+            raise ConfigError(f"there is no ArcticDB library called {library!r}", hint="check universe.library")
+        return self.store.symbols(library)
+
+    async def session_mark(self, strategy: str, day: date) -> Decimal:
+        runtime = self.runtime(strategy)
+        if day not in runtime.session_marks:
+            net = self.portfolio_manager.strategy_pnl(strategy).net
+            mark = await asyncio.to_thread(self.journal.session_equity, strategy, day, net)
+            runtime.session_marks = {day: mark}
+        return runtime.session_marks[day]
+
+    async def latch_daily_loss(self, strategy: str, day: date, reason: str) -> None:
+        runtime = self.runtime(strategy)
+        if runtime.loss_latched_on == day:
+            return
+        runtime.loss_latched_on = day  # in force at once; the disk follows
+        await asyncio.to_thread(self.journal.set_latch, strategy, day, "daily_loss", reason, "runner")
+        self.publish(PhaseChanged(at=self.clock.now(), strategy=strategy, phase=StrategyPhase.PAUSED, reason=reason))
+
+    def phase_changed(self, strategy: str, phase: StrategyPhase, reason: str) -> None:
+        def change(runtime: Runtime) -> None:
+            runtime.phase, runtime.reason = phase, reason
+            if phase is StrategyPhase.RUNNING:
+                runtime.reconciling = False
+
+        self._runtimes.change(strategy, change)
+        with self._phases:
+            self._phases.notify_all()
+        self.publish(PhaseChanged(at=self.clock.now(), strategy=strategy, phase=phase, reason=reason))
+        level = logging.ERROR if phase is StrategyPhase.FAILED else logging.INFO
+        log.log(level, "%s: %s%s", strategy, phase.value, f": {reason}" if reason else "")
+
+    def load_memory(self, strategy: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.journal.meta(f"memory:{strategy}") or "{}")
+        return found
+
+    async def save_memory(self, strategy: str, memory: dict[str, Any]) -> None:
+        await asyncio.to_thread(self.journal.set_meta, f"memory:{strategy}", json.dumps(memory, sort_keys=True))
+
+    async def in_worker(self, strategy: str, call: Callable[[], T], timeout_s: float) -> T:
+        loop = asyncio.get_running_loop()
+        return await asyncio.wait_for(loop.run_in_executor(self._workers, call), timeout_s)
+
+    # the replay ------------------------------------------------------------------------------------------------
+
+    def follow_market(self, stepped: Callable[[], None]) -> None:
+        """Lets a replaying gateway move; `stepped` is called on the broker loop after each of its steps."""
+        self.broker_loop.call_soon_threadsafe(self.master.start_following, stepped)
+
+    def finish_following(self) -> None:
+        """Holds the market where it is, with everything booked that happened before."""
+        self._broker_loop.call(self.master.stop_following(), START_TIMEOUT_S)
+        self.message_queue.barrier().result(START_TIMEOUT_S)
+
+    def read_gateway_books(self) -> GatewayBooks:
+        """The gateway's own positions and account values, asked for now."""
+        return self._broker_loop.call(self.master.read_books(), START_TIMEOUT_S)
+
+    # inside ----------------------------------------------------------------------------------------------------
+
+    def _handle(self, events: Sequence[Event]) -> None:
+        """The consumer thread: journal, fold, project."""
+        self.portfolio_manager.process_events(events)
+
+    def _overflowed(self, event: Event) -> None:
+        log.critical("the message queue is full: %s of %s was not taken in", event.type, event.strategy)
+        runtime = self._runtimes.get(event.strategy)
+        if runtime is not None and runtime.instance is not None:
+            runtime.instance.read_again()
+
+    def notice(self, code: str, text: str, strategy: str = "") -> None:
+        log.warning("%s", text)
+        self.publish(Notice(at=self.clock.now(), strategy=strategy, code=code, text=text))
+
+    def _bind_account(self) -> None:
+        """A state directory belongs to one account: its books would be wrong for another."""
+        bound = self.journal.meta("account")
+        if bound is None:
+            self.journal.set_meta("account", self.master.account)
+        elif bound != self.master.account:
+            raise ConfigError(
+                f"the state directory {self.config.state_dir} belongs to account {bound}, not {self.master.account}",
+                hint="use another --state-dir for another account",
+            )
+
+    def _adopt_unassigned(self) -> None:
+        """At the very first start, what IB holds already is nobody's. Later differences lock their instrument."""
+        if self.portfolio_manager.unassigned_book is not None:
+            return
+        held = self.portfolio_manager.adopt_unassigned(
+            self._broker_loop.call(self.master.read_positions(), START_TIMEOUT_S)
+        )
+        if held:
+            names = ", ".join(f"{quantity} of {con_id}" for con_id, quantity in held.items())
+            self.notice("unassigned", f"the account holds positions of no strategy, which are left alone: {names}")
+
+    def _disconnect_master(self) -> None:
+        self._broker_loop.call(self.master.disconnect(), START_TIMEOUT_S)
+
+    def close(self, reason: str = "the runner stops") -> list[str]:
+        """Stops every strategy, then the session, the books and the store. Returns the strategies that hung."""
+        hung = []
+        stopping = [one for one in self._runtimes.all() if one.instance is not None and one.instance.is_running]
+        with ThreadPoolExecutor(max(1, len(stopping)), thread_name_prefix="stop") as pool:
+            for runtime, ended in zip(
+                stopping, pool.map(lambda one: one.instance.stop_strategy(reason), stopping), strict=True
+            ):
+                if not ended:
+                    hung.append(runtime.name)
+        self._exit.close()
+        return hung

@@ -1,0 +1,199 @@
+"""What the control socket can be asked. Every answer is plain data: money and quantities as text, times as ISO 8601."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from runner.errors import ConfigError
+from runner.manager.control import Stream, Verb
+from runner.manager.journal_views import events_view, fills_view, orders_view, position_row
+from runner.manager.runtime import Runtime
+from runner.manager.strategy_manager import StrategyManager
+from runner.model.money import CENT
+from runner.store.codec import decimal_text, event_to_json
+
+MAX_ROWS = 10_000
+STREAM_BATCH = 1_000
+FOLLOW_WAIT_S = 1.0
+
+START_WAIT_S = 60.0
+"""How long `start` waits for a strategy to be warm before it answers."""
+
+
+class Verbs:
+    """Binds the verbs to a manager."""
+
+    def __init__(self, manager: StrategyManager) -> None:
+        self._manager = manager
+
+    def verbs(self) -> dict[str, Verb]:
+        return {
+            "status": self.status,
+            "positions": self.positions,
+            "orders": self.orders,
+            "fills": self.fills,
+            "events": self.events,
+            "start": self.start,
+            "stop": self.stop,
+            "pause": self.pause,
+            "resume": self.resume,
+            "flatten": self.flatten,
+        }
+
+    def streams(self) -> dict[str, Stream]:
+        return {"events": self.follow}
+
+    # looking ---------------------------------------------------------------------------------------------------
+
+    async def status(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        manager = self._manager
+        account = manager.portfolio_manager.account
+        rows = [self._strategy_row(one) for one in manager.runtimes if args.get("name") in (None, one.name)]
+        if args.get("name") and not rows:
+            manager.runtime(str(args["name"]))  # raises with the known names
+        return {
+            "mode": manager.config.ib.mode,
+            "account": manager.master.account,
+            "connected": manager.master.connected,
+            "gateway": manager.master.address,
+            "base_currency": manager.portfolio_manager.base_currency,
+            "equity": _money(account.equity_with_loan),
+            "time": manager.clock.now().isoformat(),
+            "watching": False,
+            "strategies": rows,
+        }
+
+    def _strategy_row(self, runtime: Runtime) -> dict[str, Any]:
+        manager = self._manager
+        books = manager.portfolio_manager
+        today = manager.today(runtime)
+        pnl = books.strategy_pnl(runtime.name)
+        phase, reason = runtime.shown_phase(today)
+        mark = runtime.session_marks.get(today)
+        held = [one for one in books.positions(runtime.name) if one.quantity]
+        equity = books.account.equity_with_loan
+        exposure = books.exposure(runtime.name)
+        return {
+            "name": runtime.name,
+            "kind": runtime.kind,
+            "file": runtime.file.name,
+            "phase": phase.value,
+            "reason": reason,
+            "generation": runtime.generation,
+            "client_id": runtime.client_id,
+            "positions": len(held),
+            "day_pnl": None if mark is None else _money(pnl.net - mark),
+            "net_pnl": _money(pnl.net),
+            "orders_today": books.trades_today(runtime.name, today),
+            "exposure": round(float(exposure / equity), 6) if equity else 0.0,
+            "target_weight": runtime.params.target_weight,
+        }
+
+    async def positions(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        manager = self._manager
+        books = manager.portfolio_manager
+        names = [args["name"]] if args.get("name") else books.strategies()
+        rows = [
+            position_row(held, manager.last_price(held.instrument.con_id))
+            for name in names
+            for held in books.positions(name)
+            if held.quantity
+        ]
+        symbols = manager.master.symbols()
+        return {
+            "positions": rows,
+            "unassigned": [
+                {"symbol": symbols.get(con_id, str(con_id)), "con_id": con_id, "quantity": decimal_text(quantity)}
+                for con_id, quantity in sorted(books.unassigned(manager.master.positions()).items())
+            ],
+        }
+
+    async def orders(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        open_only, limit = bool(args.get("open")), _limit(args)
+        journal, name = self._manager.journal, args.get("name")
+        return await asyncio.to_thread(orders_view, journal, name, open_only=open_only, limit=limit)
+
+    async def fills(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        return await asyncio.to_thread(fills_view, self._manager.journal, args.get("name"), limit=_limit(args))
+
+    async def events(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        since = int(args.get("since") or 0)
+        return await asyncio.to_thread(events_view, self._manager.journal, since=since, limit=_limit(args))
+
+    async def follow(self, args: Mapping[str, Any], send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+        """Everything after `since`, in order, then what happens, until the client goes."""
+        journal = self._manager.journal
+        since = args.get("since")
+        seq = journal.last_seq() if since is None else int(since)
+        while True:
+            for number, event in await asyncio.to_thread(journal.events, seq, STREAM_BATCH):
+                await send(event_to_json(event, number))
+                seq = number
+            await asyncio.to_thread(journal.wait_for, seq + 1, FOLLOW_WAIT_S)
+
+    # ordering --------------------------------------------------------------------------------------------------
+
+    async def start(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Starts strategies. `file` first registers a hand-written strategy under the name."""
+        if args.get("file"):
+            await asyncio.to_thread(self._manager.register_python, str(args["name"]), str(args["file"]))
+        names = self._names(args, known_only=False)
+        for name in names:
+            await asyncio.to_thread(self._manager.start_strategy, name)
+        await asyncio.gather(*(asyncio.to_thread(self._manager.wait_until_warm, name, START_WAIT_S) for name in names))
+        return self._changed(names)
+
+    async def stop(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        names = self._names(args)
+        reason = str(args.get("reason") or "stopped by the operator")
+        await asyncio.gather(*(asyncio.to_thread(self._manager.stop_strategy, name, reason, True) for name in names))
+        return self._changed(names)
+
+    async def pause(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        names = self._names(args)
+        for name in names:
+            await asyncio.to_thread(
+                self._manager.pause_strategy, name, str(args.get("reason") or "paused by the operator")
+            )
+        return self._changed(names)
+
+    async def resume(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        names = self._names(args)
+        for name in names:
+            await asyncio.to_thread(self._manager.resume_strategy, name, str(args.get("reason") or ""))
+        return self._changed(names)
+
+    async def flatten(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        names = self._names(args)
+        for name in names:
+            await self._manager.flatten_strategy(name, str(args.get("reason") or "flattened by the operator"))
+        return self._changed(names)
+
+    def _names(self, args: Mapping[str, Any], *, known_only: bool = True) -> list[str]:
+        if args.get("all"):
+            return [one.name for one in self._manager.runtimes]
+        name = args.get("name")
+        if not name:
+            raise ConfigError("no strategy was named", hint="give a NAME or --all")
+        if known_only:
+            self._manager.runtime(str(name))
+        return [str(name)]
+
+    def _changed(self, names: list[str]) -> dict[str, Any]:
+        rows = []
+        for name in names:
+            runtime = self._manager.runtime(name)
+            phase, reason = runtime.shown_phase(self._manager.today(runtime))
+            rows.append({"name": name, "phase": phase.value, "reason": reason})
+        return {"changed": rows}
+
+
+def _limit(args: Mapping[str, Any]) -> int:
+    return min(int(args.get("limit") or MAX_ROWS), MAX_ROWS)
+
+
+def _money(amount: Decimal) -> str:
+    return str(amount.quantize(CENT))

@@ -1,0 +1,111 @@
+"""What a strategy needs of the manager that hosts it. The object travels down; the import does not travel up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from runner.broker.feed import Feed
+from runner.broker.live_broker import LiveBroker
+from runner.model.bars import Bar, BarSize
+from runner.model.events import Event, StrategyPhase
+from runner.model.instruments import Instrument, InstrumentQuery
+from runner.portfolio.portfolio_manager import PortfolioManager
+from runner.store.strategies import StrategyRow
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from runner.broker.session import Session
+    from runner.strategy.base_strategy import BaseStrategy
+
+T = TypeVar("T")
+
+
+class HostClock(Protocol):
+    """The market's clock, on which a strategy may also sleep."""
+
+    @property
+    def following(self) -> bool:
+        """Whether the time is a replay's, which sends every step of its clock itself."""
+
+    def now(self) -> datetime: ...
+
+    def monotonic(self) -> float: ...
+
+    async def sleep_until(self, at: datetime) -> None: ...
+
+
+class StrategyHost(Protocol):
+    """Fitted by `StrategyManager`. Every coroutine may be awaited from any strategy's loop."""
+
+    @property
+    def ac(self) -> Any:
+        """The one ArcticDB client."""
+
+    @property
+    def portfolio_manager(self) -> PortfolioManager: ...
+
+    @property
+    def clock(self) -> HostClock: ...
+
+    @property
+    def broker_loop(self) -> AbstractEventLoop: ...
+
+    def publish(self, event: Event) -> None:
+        """Puts a standardized event into `message_queue`. Never blocks."""
+
+    async def settle(self) -> None:
+        """Returns when all that was published before has been journalled and folded."""
+
+    async def connect_strategy(self, strategy: BaseStrategy) -> Session: ...
+
+    async def release_session(self, strategy: BaseStrategy, ib: Session) -> None: ...
+
+    def create_broker(self, strategy: BaseStrategy, ib: Session) -> LiveBroker: ...
+
+    async def qualify(self, queries: Sequence[InstrumentQuery]) -> list[Instrument]:
+        """Contracts as IB knows them, in the order asked for; ContractNotFound names the ones it does not."""
+
+    async def history(
+        self, instrument: Instrument, size: BarSize, bars: int | None, *, regular_hours: bool = True
+    ) -> list[Bar]:
+        """Completed bars, oldest first; None for as many as IB has. Paced, de-duplicated and cached."""
+
+    async def open_feed(
+        self, strategy: str, instruments: Sequence[Instrument], size: BarSize, history: int, *, regular_hours: bool
+    ) -> Feed: ...
+
+    async def ensure_rates(self, currencies: Collection[str]) -> None:
+        """Makes the shared FX cache know these currencies; CurrencyWithoutRate for the first that has no rate."""
+
+    def may_open(self, strategy: str) -> bool:
+        """Whether an operator, a latch or the connection keeps the strategy from opening positions."""
+
+    def loss_paused(self, strategy: str) -> bool:
+        """Whether the daily loss limit was reached in the session under way."""
+
+    def last_price(self, con_id: int) -> Decimal | None: ...
+
+    def row(self, strategy: str) -> StrategyRow | None:
+        """The strategy's row in general/strategies."""
+
+    def library_symbols(self, library: str) -> list[str]:
+        """Symbols of an ArcticDB library that serves as a universe."""
+
+    async def session_mark(self, strategy: str, day: date) -> Decimal:
+        """The strategy's net P&L, base currency, when it was first asked for on that session day."""
+
+    async def latch_daily_loss(self, strategy: str, day: date, reason: str) -> None: ...
+
+    def phase_changed(self, strategy: str, phase: StrategyPhase, reason: str) -> None: ...
+
+    def load_memory(self, strategy: str) -> dict[str, Any]: ...
+
+    async def save_memory(self, strategy: str, memory: dict[str, Any]) -> None:
+        """Small values that must survive a restart: high-water marks, blocked sides."""
+
+    async def in_worker(self, strategy: str, call: Callable[[], T], timeout_s: float) -> T:
+        """Runs user code off the loops with a deadline; TimeoutError when it is missed."""

@@ -1,0 +1,202 @@
+"""The real process: what it imports, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from runner.__main__ import _end
+from runner.manager.control import SOCKET_NAME
+
+TIMEOUT_S = 30
+HEAVY = ("pandas", "arcticdb", "ib_async", "numba", "talib", "exchange_calendars", "scipy", "matplotlib")
+LIGHT_COMMANDS = [
+    ["--help"],
+    ["--version"],
+    ["nonsense"],
+    ["gateway", "--help"],
+    ["demo", "--help"],
+    ["run", "--help"],
+    ["validate"],
+    ["validate", "--json"],
+    ["status"],
+    ["positions", "--json"],
+    ["orders"],
+    ["fills"],
+    ["events"],
+    ["events", "--follow"],
+    ["start", "X"],
+    ["stop", "X"],
+    ["pause", "X"],
+    ["resume", "X"],
+    ["flatten", "X"],
+]
+PROBE = """
+import json, sys
+from runner.__main__ import invoke
+loaded = {}
+for args in json.load(sys.stdin):
+    before = set(sys.modules)
+    code = invoke(args)
+    loaded[" ".join(args)] = [name for name in %r if name in sys.modules]
+print("LOADED" + json.dumps(loaded))
+"""
+SPEC = """\
+spec: 1
+name: TREND
+universe: {symbols: [AAPL]}
+bars: {size: 1 day, history: 120}
+signals: {trend: {use: sma_cross, with: {fast: 20, slow: 100}}}
+sizing: {use: equal_weight}
+schedule: {calendar: XNYS, evaluate: "15:45"}
+"""
+
+
+def run(*args: str, cwd: Path, **kwargs) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "runner", *args]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, **kwargs)
+
+
+def probe(commands: list[list[str]], names: tuple[str, ...], cwd: Path) -> dict[str, list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE % (names,)],
+        cwd=cwd,
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    return json.loads(done.stdout.rpartition("LOADED")[2])
+
+
+def test_commands_that_need_no_store_import_nothing_heavy(project):
+    (project / "strategies.d").mkdir()
+    (project / "strategies.d" / "trend.yaml").write_text(SPEC)
+    loaded = probe(LIGHT_COMMANDS, HEAVY, project)
+    assert loaded == {" ".join(args): [] for args in LIGHT_COMMANDS}
+
+
+def test_help_imports_only_the_command_line(project):
+    names = (*HEAVY, "numpy", "yaml", "jsonschema", "rich", "asyncio", "sqlite3", "runner.spec", "runner.manager")
+    assert probe([["--help"], ["--version"]], names, project) == {"--help": [], "--version": []}
+
+
+def test_the_process_ends_with_the_commands_exit_code(project):
+    assert run("--version", cwd=project).returncode == 0
+    assert run("nonsense", cwd=project).returncode == 2
+    said = run("status", cwd=project)
+    assert (said.returncode, said.stdout) == (4, "")
+
+
+def test_a_reader_that_leaves_early_is_no_error(project):
+    """`runner --help | head -0`: the pipe is closed before anything is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "runner", "--help"],
+            cwd=project,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_waiting_command_with_130(project, number):
+    state_dir = project / ".runner"
+    state_dir.mkdir()
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as listener:
+        listener.bind(str(state_dir / SOCKET_NAME))
+        listener.listen()
+        listener.settimeout(TIMEOUT_S)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runner", "events", "--follow"],
+            cwd=project,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, out, err) == (130, b"", b"interrupted\n")
+
+
+def test_sigterm_works_where_sigint_is_ignored(project):
+    """Children that a shell script starts in the background ignore SIGINT; SIGTERM must reach them all the same."""
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as listener:
+        (project / ".runner").mkdir()
+        listener.bind(str(project / ".runner" / SOCKET_NAME))
+        listener.listen()
+        listener.settimeout(TIMEOUT_S)
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", 'trap "" INT; exec "$0" -m runner events --follow', sys.executable],
+            cwd=project,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(TIMEOUT_S) == 130
+
+
+def test_a_process_that_used_arcticdb_ends_through_its_owner(monkeypatch):
+    """Its worker threads can crash an interpreter that is finalising, after all the output was right."""
+    ended: list[int] = []
+    monkeypatch.setitem(sys.modules, "arcticdb", object())
+    monkeypatch.setattr("runner.store.arctic_manager.exit_cleanly", ended.append)
+    with pytest.raises(SystemExit):
+        _end(3)
+    assert ended == [3]
+
+
+def test_a_broken_session_is_not_mistaken_for_a_reader_that_left(say, monkeypatch):
+    from runner.cli.status import status
+
+    def broken(*_args: object, **_kwargs: object) -> None:
+        raise BrokenPipeError("the gateway went away")
+
+    monkeypatch.setattr(status, "callback", broken)
+    monkeypatch.setattr("runner.__main__._reader_left", lambda: False)
+    monkeypatch.setattr("runner.__main__._write_report", lambda *_args: "report.txt")
+    assert say("status").code == 70
+
+
+def test_the_gateway_serves_until_it_is_told_to_stop(project):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", "gateway", "--port", "0"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    killer = threading.Timer(TIMEOUT_S, process.kill)
+    killer.start()
+    try:
+        line = process.stdout.readline()
+        assert "listening on 127.0.0.1:" in line
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=10)
+    finally:
+        killer.cancel()
+        process.kill()
+        process.communicate()
+    assert (process.returncode, out, err) == (0, "", "")

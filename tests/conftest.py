@@ -1,0 +1,144 @@
+"""What every test may use: a paper gateway in a thread, and a manager that trades against it over TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from runner.broker.ib_connection import IBSettings
+from runner.gateway.exchange import PaperExchange
+from runner.gateway.server import GatewayServer
+from runner.gateway.settings import GatewaySettings
+from runner.manager.strategy_manager import StrategyManager
+from runner.manager.sync import sync_rows
+from runner.model.events import Event, StrategyPhase
+from runner.spec.config import GatewayConfig, RunnerConfig
+from runner.spec.folder import load_folder
+
+settings.register_profile("runner", derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("runner")
+
+WAIT_S = 30.0
+
+
+class GatewayThread:
+    """A real gateway on a free port, in a thread of its own."""
+
+    def __init__(self, options: GatewaySettings) -> None:
+        self.exchange = PaperExchange(options)
+        self.server = GatewayServer(self.exchange, options)
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="gateway", daemon=True)
+        self._thread.start()
+        self.port: int = self.call(self.server.start())
+
+    def call(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(WAIT_S)
+
+    def stop(self) -> None:
+        self.call(self.server.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(WAIT_S)
+        self.loop.close()
+
+
+@dataclass
+class Running:
+    """A manager, its gateway, and how far the market has come."""
+
+    gateway: GatewayThread
+    manager: StrategyManager
+    folder: Path
+    events: list[Event] = field(default_factory=list)
+    _stepped: threading.Condition = field(default_factory=threading.Condition)
+    _steps: int = 0
+
+    def start(self, *names: str) -> None:
+        """Syncs the folder's specs and starts these strategies, or all; returns when they are warm or have failed."""
+        specs = {spec.name: spec for spec in load_folder(self.folder).specs}
+        sync_rows(self.manager.strategies, list(specs.values()), self.folder)
+        for name in names or sorted(specs):
+            self.manager.start_strategy(name, specs.get(name))
+        for name in names or sorted(specs):
+            self.manager.wait_until_warm(name, WAIT_S)
+
+    def phase(self, name: str) -> StrategyPhase:
+        return self.manager.runtime(name).phase
+
+    def reason(self, name: str) -> str:
+        return self.manager.runtime(name).reason
+
+    def let_market_run(self) -> None:
+        def stepped() -> None:
+            with self._stepped:
+                self._steps += 1
+                self._stepped.notify_all()
+
+        self.manager.follow_market(stepped)
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Waits, step by step of the market, until the condition holds."""
+        with self._stepped:
+            assert self._stepped.wait_for(condition, WAIT_S), what
+
+    def run_to(self, day: date) -> None:
+        """Trades until the close of `day`, then holds the market."""
+        self.let_market_run()
+        end = datetime(day.year, day.month, day.day, 23, 59, tzinfo=UTC)
+        last = self.gateway.server.settings.end
+        assert last is not None and last <= day
+        self.until(lambda: self.manager.clock.now() <= end and self._at_end(), f"the market did not reach {day}")
+        self.manager.finish_following()
+
+    def _at_end(self) -> bool:
+        last = self.gateway.server.settings.end
+        return last is not None and self.manager.clock.now().date() >= last and self._steps > 0
+
+    def settle(self) -> None:
+        self.manager.message_queue.barrier().result(WAIT_S)
+
+
+Build = Callable[..., Running]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
+    """`build(files, start=…, end=…)` makes a running system; everything is closed with the module."""
+    with ExitStack() as stack:
+
+        def make(files: dict[str, str], state: Path | None = None, **options: Any) -> Running:
+            root = state or tmp_path_factory.mktemp("system")
+            folder = root / "strategies.d"
+            folder.mkdir(exist_ok=True)
+            for name, text in files.items():
+                (folder / name).write_text(text)
+            defaults: dict[str, Any] = {
+                "speed": "max", "step": "day", "start": date(2012, 1, 3), "end": date(2012, 3, 30),
+                "enforce_limits": False,
+            }  # fmt: skip
+            gateway = options.pop("gateway", None)
+            if gateway is None:
+                gateway = GatewayThread(GatewaySettings(**(defaults | options)))
+                stack.callback(gateway.stop)
+            config = RunnerConfig(
+                state_dir=root / ".runner",
+                strategies_dir=folder,
+                strategies_python=(folder,),
+                gateway=GatewayConfig(embedded=False),
+            )
+            manager = StrategyManager(config, IBSettings(port=gateway.port, timeout_s=10.0), follow=True)
+            stack.callback(manager.close)
+            running = Running(gateway, manager, folder)
+            manager.journal.subscribe(lambda events: running.events.extend(event for _, event in events))
+            return running
+
+        yield make
