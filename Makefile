@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench lock clean
+.PHONY: help install clients demo test lint check bench lock clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,18 +17,32 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 
 install: $(VENV)/.installed ## set up .venv from the hashed lock file
 
+# Other IB clients, each in a folder of its own because two of them have the same import name: the gateway's
+# conformance tests run them unmodified.
+CLIENTS := ib_insync ibapi nautilus_ibapi
+.clients/.installed: $(VENV)/.installed $(CLIENTS:%=requirements/clients-%.lock)
+	rm -rf .clients
+	for client in $(CLIENTS); do \
+		$(BIN)/python -m pip install --quiet --no-deps --require-hashes --target .clients/$$client \
+			-r requirements/clients-$$client.lock || exit 1; \
+	done
+	touch $@
+
+clients: .clients/.installed ## install the other IB clients that the conformance tests run
+
 demo: install ## trade the strategies in strategies.d against the embedded paper gateway
 	$(BIN)/runner demo
 
-test: install ## run every test
+test: install clients ## run every test
 	$(BIN)/python -m pytest
 
-check: install ## format, lint, types, import floors, tests
+lint: install ## check format, style, types and import floors
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+
+check: lint test ## lint, then test: what CI runs
 
 bench: install ## print the benchmark ratios
 	$(BIN)/python benchmarks/run.py
@@ -36,6 +50,11 @@ bench: install ## print the benchmark ratios
 lock: ## rewrite the lock files from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-header --no-annotate --python-version 3.11 --quiet -o requirements.lock
+	for client in ib-insync==0.9.86 ibapi==9.81.1.post1 nautilus_ibapi==10.46.1; do \
+		name=$$(echo $$client | sed 's/==.*//; s/-/_/'); \
+		echo $$client | uv pip compile - --generate-hashes --no-emit-index-url --no-emit-find-links \
+			--no-header --no-annotate --python-version 3.11 --quiet -o requirements/clients-$$name.lock || exit 1; \
+	done
 
 clean: ## remove what install and the runs made
 	rm -rf $(VENV) .clients .runner .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
