@@ -38,6 +38,7 @@ def status_view(journal: Journal, name: str | None) -> dict[str, Any]:
         "base_currency": "",
         "equity": None,
         "time": time_text(last[-1][1].at.astimezone(UTC)) if last else None,
+        "warming": "",
         "watching": False,
         "strategies": [
             {

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from runner.broker.clock import BrokerClock, follow
-from runner.broker.history import HistoryService
+from runner.broker.history import HistoryService, Progress
 from runner.broker.ib_connection import (
     AccountValue,
     Heartbeat,
@@ -78,6 +78,8 @@ class MasterSession:
         self._locked: dict[int, str] = {}
         self._doubtful: dict[int, int] = {}
         self._follower: asyncio.Task[None] | None = None
+        self.warming = ""
+        """What history is being fetched, and how far it has come; empty when none is."""
 
     # state -----------------------------------------------------------------------------------------------------
 
@@ -130,7 +132,12 @@ class MasterSession:
         self._history_pacer = HistoryPacer(self.clock, strict=not self.following)
         self.resolver = InstrumentResolver(self.ib, pacer)
         self.history = HistoryService(
-            self.ib, BarCache(manager.store), self._history_pacer, self.clock, on_notice=manager.publish
+            self.ib,
+            BarCache(manager.store),
+            self._history_pacer,
+            self.clock,
+            progress=self._show_progress,
+            on_notice=manager.publish,
         )
         self.hub = MarketDataHub(self.ib, self.history, self.clock, on_notice=manager.publish)
         self._listen()
@@ -139,6 +146,13 @@ class MasterSession:
         if not self.following:
             self._spawn(self._heartbeat(), "heartbeat")
             self._spawn(self._check_books_regularly(), "reconciliation")
+
+    def _show_progress(self, progress: Progress) -> None:
+        """How far a warm-up has come; with IB's pacing a long one takes minutes."""
+        self.warming = "" if progress.done else f"{progress.instrument}: {progress.bars} of {progress.wanted or 'all'}"
+        level = logging.INFO if not progress.done else logging.DEBUG
+        wanted = "all there are" if progress.wanted is None else str(progress.wanted)
+        log.log(level, "history of %s, %s bars: %d of %s", progress.instrument, progress.size, progress.bars, wanted)
 
     async def disconnect(self) -> None:
         for task in self._tasks:

@@ -96,6 +96,7 @@ class StrategyManager:
             self._broker_loop.call(self.master.connect(self), 3 * ib.timeout_s + START_TIMEOUT_S)
             self._exit.callback(self._disconnect_master)
             self._bind_account()
+            self.journal.next_ref_number()  # reserves the first block now, so that no order waits for the disk
             self._adopt_unassigned()
             undo.pop_all()
 

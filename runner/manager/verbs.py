@@ -62,6 +62,7 @@ class Verbs:
             "base_currency": manager.portfolio_manager.base_currency,
             "equity": _money(account.equity_with_loan),
             "time": manager.clock.now().isoformat(),
+            "warming": manager.master.warming,
             "watching": False,
             "strategies": rows,
         }

@@ -87,6 +87,7 @@ class Journal:
         self._last_seq = self._read_last_seq()
         self._ref_lock = threading.Lock()
         self._next_ref = self._ref_limit = 0
+        self._next_block: Future[int] | None = None
         self._closed = False
         self.epoch = int(self.meta("epoch") or 0)
         """Grows by one each time the journal is opened for writing."""
@@ -245,11 +246,18 @@ class Journal:
         return {event.exec_id: event for event in events if isinstance(event, CommissionCharged)}
 
     def next_ref_number(self) -> int:
-        """A number for an order reference that was never given out before and never will be again."""
+        """A number for an order reference that was never given out before and never will be again.
+
+        Numbers are reserved on disk a block ahead, so that an order never waits for it; only the very first call does.
+        """
         with self._ref_lock:
             if self._next_ref >= self._ref_limit:
-                self._next_ref = self._write(_reserve_refs)
+                reserved = self._next_block or self._writer_or_refuse().submit(_reserve_refs)
+                self._next_ref = reserved.result()
                 self._ref_limit = self._next_ref + REF_BLOCK
+                self._next_block = None
+            if self._next_block is None and self._ref_limit - self._next_ref <= REF_BLOCK // 2:
+                self._next_block = self._writer_or_refuse().submit(_reserve_refs)
             self._next_ref += 1
             return self._next_ref - 1
 
