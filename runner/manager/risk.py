@@ -28,7 +28,8 @@ class ManagerEquity:
 
     def target_weight(self, strategy: str) -> Decimal:
         runtime = self._manager.runtime(strategy)
-        return exact(runtime.params.target_weight)
+        instance = runtime.instance
+        return exact(runtime.params.target_weight if instance is None else instance.target_weight)
 
     def account_equity(self) -> Decimal | None:
         return self._manager.portfolio_manager.account.equity_with_loan

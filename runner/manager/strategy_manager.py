@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -64,8 +64,15 @@ class StrategyManager:
     """
 
     def __init__(
-        self, config: RunnerConfig, ib: IBSettings, *, system: Clock | None = None, follow: bool = False
+        self,
+        config: RunnerConfig,
+        ib: IBSettings,
+        *,
+        system: Clock | None = None,
+        follow: bool = False,
+        state: StateDir | None = None,
     ) -> None:
+        """`state` is the state directory when the caller has locked it and will release it; else that is done here."""
         self.config = config
         self._system = system or SystemClock()
         self._exit = ExitStack()
@@ -75,7 +82,7 @@ class StrategyManager:
         self.stopping = False
         with ExitStack() as undo:
             undo.callback(self._exit.close)
-            self.state = self._own(StateDir.open(config.state_dir))
+            self.state = state or self._own(StateDir.open(config.state_dir))
             self.journal = self._own(Journal.open(self.state.journal_path, clock=self._system))
             self.store = self._own(get_ac(config.store_uri))
             self.strategies = StrategyTable(self.store, self._system)
@@ -143,8 +150,29 @@ class StrategyManager:
             return stored
         params = dict(getattr(module, "PARAMS", {}) or {})
         if params:
-            self.strategies.set_params(strategy_symbol, params)
+            try:
+                self.strategies.set_params(strategy_symbol, params)
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"PARAMS of {strategy_symbol} cannot be stored as JSON: {error}") from None
+            self._fill_weights(strategy_symbol, params)
         return params
+
+    def _fill_weights(self, strategy_symbol: str, params: Mapping[str, Any]) -> None:
+        """The weight columns of a row that has none yet, from the module's PARAMS."""
+        row = self.strategies.get(strategy_symbol)
+        if row is None:
+            return
+
+        def weight(stored: float | None, name: str) -> float | None:
+            return float(params[name]) if stored is None and name in params else stored
+
+        filled = replace(
+            row,
+            min_weight=weight(row.min_weight, "min_weight"),
+            target_weight=weight(row.target_weight, "target_weight"),
+            max_weight=weight(row.max_weight, "max_weight"),
+        )
+        self.strategies.upsert([filled])
 
     def start_strategy(self, strategy_symbol: str, spec: StrategySpec | None = None) -> None:
         """Starts one strategy; returns when its loop has begun, before it is warm. A running one is left alone.

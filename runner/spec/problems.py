@@ -17,6 +17,8 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 
 
 class Severity(StrEnum):
+    """How much a problem matters."""
+
     ERROR = "error"
     """The file is not used."""
     WARNING = "warning"

@@ -1,0 +1,94 @@
+"""When a bar ends, and how long a request has to reach back for so many of them."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime, time, timedelta
+
+from runner.model.bars import Bar, BarSize
+from runner.model.instruments import Instrument
+from runner.model.sessions import CALENDAR_OF_EXCHANGE, Sessions, sessions
+
+DEFAULT_CALENDAR = "XNYS"
+_RTH_SECONDS = 23_400
+_ALL_HOURS_SECONDS = 57_600
+
+_MAX_SECONDS = {1: 1_800, 5: 3_600, 10: 14_400, 15: 14_400, 30: 28_800}
+"""Longest duration that IB answers in one piece for bars of so many seconds."""
+_MAX_DAYS = {60: 1, 120: 2, 180: 7, 300: 7, 600: 7, 900: 7, 1_200: 7}
+_MONTH_DAYS = 30
+_YEAR_DAYS = 365
+
+
+def calendar_of(instrument: Instrument) -> str:
+    """exchange_calendars code of where the instrument trades."""
+    for exchange in (instrument.primary_exchange, instrument.exchange):
+        if exchange and exchange != "SMART" and exchange in CALENDAR_OF_EXCHANGE:
+            return CALENDAR_OF_EXCHANGE[exchange]
+    return CALENDAR_OF_EXCHANGE.get(instrument.exchange, DEFAULT_CALENDAR)
+
+
+def bar_end(start: datetime, size: BarSize, instrument: Instrument, regular_hours: bool) -> datetime:
+    """The moment from which the bar cannot change any more.
+
+    Intraday it is the end of the interval, or of the session if that comes first; for a day the close of its session
+    (the end of the calendar day when the bar has all hours), for a week or month that of the last session in it.
+    """
+    calendar = sessions(calendar_of(instrument))
+    if size.intraday:
+        end = start + size.length
+        session = calendar.at_or_after(start) if regular_hours else None
+        return min(end, session.close) if session is not None and session.contains(start) else end
+    day = start.date()
+    if size is BarSize.WEEK_1:
+        first = day - timedelta(days=day.weekday())
+        last = first + timedelta(days=6)
+    elif size is BarSize.MONTH_1:
+        first = day.replace(day=1)
+        last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    else:
+        first = last = day
+    return _last_close(calendar, first, last, start, size, regular_hours)
+
+
+def _last_close(
+    calendar: Sessions, first: date, last: date, start: datetime, size: BarSize, regular_hours: bool
+) -> datetime:
+    inside = calendar.between(first, last)
+    if not inside:
+        return start + size.length
+    if regular_hours:
+        return inside[-1].close
+    return max(inside[-1].close, calendar.local(inside[-1].day + timedelta(days=1), time()))
+
+
+def completed(bars: list[Bar], size: BarSize, instrument: Instrument, regular_hours: bool, now: datetime) -> list[Bar]:
+    """Without the bars at the end that may still change."""
+    count = len(bars)
+    while count and bar_end(bars[count - 1].start, size, instrument, regular_hours) > now:
+        count -= 1
+    return bars[:count]
+
+
+def duration_for(count: int, size: BarSize, regular_hours: bool) -> str:
+    """IB's duration text for at least `count` bars, or for as many as one request may have."""
+    seconds = size.seconds
+    if seconds in _MAX_SECONDS:
+        return f"{min(_MAX_SECONDS[seconds], max(count * seconds, 60))} S"
+    if size.intraday:
+        per_session = math.ceil((_RTH_SECONDS if regular_hours else _ALL_HOURS_SECONDS) / seconds)
+        days = math.ceil(math.ceil(count / per_session) * 7 / 5) + 4
+        most = _MAX_DAYS.get(seconds, _MONTH_DAYS)
+        return "1 M" if days >= _MONTH_DAYS <= most else f"{min(days, most)} D"
+    days = math.ceil(count * seconds / 86_400 * (7 / 5 if size is BarSize.DAY_1 else 1)) + 5
+    return f"{days} D" if days < _YEAR_DAYS else "1 Y"
+
+
+def bars_between(start: datetime, end: datetime, size: BarSize, regular_hours: bool) -> int:
+    """How many bars there may be at most, for sizing a request."""
+    seconds = max(0.0, (end - start).total_seconds())
+    if not size.intraday:
+        return math.ceil(seconds / size.seconds) + 1
+    days = math.ceil(seconds / 86_400)
+    per_session = math.ceil((_RTH_SECONDS if regular_hours else 86_400) / size.seconds)
+    return min(math.ceil(seconds / size.seconds), days * per_session) + 1

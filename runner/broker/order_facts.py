@@ -1,0 +1,218 @@
+"""From what the wire said to the standardized events of the strategies: once each, with the strategy's name on them.
+
+One `OrderFacts` serves one listener: a `LiveBroker` for its own strategy, or the master session for all. They share the
+order book, so a fact that both of them see makes one event.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from ib_async import CommissionReport
+
+from runner.broker.codes import Meaning, meaning_for_order
+from runner.broker.facts import (
+    WireCommission,
+    WireCompleted,
+    WireConnection,
+    WireError,
+    WireExecution,
+    WireFact,
+    WireLost,
+    WireOrder,
+    WireStatus,
+)
+from runner.broker.order_book import OrderBook, WorkingOrder
+from runner.broker.order_refs import is_ours
+from runner.broker.wire import commission_from_ib, decimal_or_none, filled_from_ib
+from runner.model.clock import Clock
+from runner.model.events import Event, Filled, Notice, Source
+from runner.model.orders import OrderState
+
+MAX_EARLY = 10_000
+"""Commissions kept whose execution has not come yet; the oldest go first."""
+
+log = logging.getLogger(__name__)
+
+
+class OrderFacts:
+    """`owns` says whose strategies' facts are emitted here; `doubt` is called with an order about which IB has to be
+    asked, and why."""
+
+    def __init__(
+        self,
+        book: OrderBook,
+        clock: Clock,
+        runner_id: str,
+        *,
+        emit: Callable[[Event], None],
+        owns: Callable[[str], bool],
+        doubt: Callable[[WorkingOrder, str], None],
+    ) -> None:
+        self._book = book
+        self._clock = clock
+        self._runner_id = runner_id
+        self._emit = emit
+        self._owns = owns
+        self._doubt = doubt
+        self._strategy_of: dict[str, str] = {}
+        self._charged: set[str] = set()
+        self._early: OrderedDict[str, CommissionReport] = OrderedDict()
+        self._foreign: set[str] = set()
+
+    def know(self, executions: Iterable[Filled], charged: Iterable[str]) -> None:
+        """Executions and commissions that the journal has already."""
+        for filled in executions:
+            self._strategy_of[filled.exec_id] = filled.strategy
+        self._charged.update(charged)
+
+    def fact(self, fact: WireFact) -> None:
+        match fact:
+            case WireStatus():
+                self._on_status(fact)
+            case WireOrder():
+                self._on_order(fact)
+            case WireCompleted():
+                self._on_completed(fact)
+            case WireExecution():
+                self._on_execution(fact)
+            case WireCommission():
+                self.charge(fact.report)
+            case WireError():
+                self._on_error(fact)
+            case WireConnection() | WireLost():
+                pass
+
+    # -- one method per kind
+
+    def _on_status(self, fact: WireStatus) -> None:
+        order = self._mine(self._book.find(fact.client_id, fact.order_id, fact.perm_id))
+        if order is None:
+            return
+        self._emit_if(self._book.apply(fact))
+        if order.awaits_executions:
+            self._doubt(order, "IB reports more filled than its executions say")
+
+    def _on_order(self, fact: WireOrder) -> None:
+        known = self._book.get(fact.order_ref) if fact.order_ref else None
+        order = self._mine(known)
+        if order is not None:
+            self._emit_if(self._book.apply(fact))
+            if decimal_or_none(fact.quantity) != order.intent.request.quantity:
+                self._once(
+                    f"changed {fact.order_ref}",
+                    "order_changed_outside",
+                    order.intent.strategy,
+                    f"order {fact.order_ref} is for {fact.quantity:g} at IB, not {order.intent.request.quantity}",
+                )
+        elif known is None and is_ours(fact.order_ref, self._runner_id):
+            self._once(
+                fact.order_ref,
+                "unknown_order",
+                "",
+                f"order {fact.order_ref} bears this runner's name, but its journal does not know it: "
+                "is another runner at work on this account?",
+            )
+
+    def _on_completed(self, fact: WireCompleted) -> None:
+        order = self._mine(self._book.get(fact.order_ref) if fact.order_ref else None)
+        if order is None:
+            return
+        self._emit_if(self._book.apply(fact))
+        if fact.status == "Filled" and not order.done:
+            self._doubt(order, "IB calls the order filled, but executions are missing")
+
+    def _on_execution(self, fact: WireExecution) -> None:
+        execution = fact.execution
+        known = self._book.get(execution.orderRef) if execution.orderRef else None
+        if known is None:
+            known = self._book.find(0, 0, execution.permId)
+        order = self._mine(known)
+        if order is None:
+            if known is None and execution.execId not in self._strategy_of:
+                self._outside(fact)
+            return
+        source = Source.SNAPSHOT if fact.snapshot else Source.WIRE
+        strategy, instrument = order.intent.strategy, order.intent.request.instrument
+        execution.orderRef = order.order_ref
+        try:
+            filled = filled_from_ib(execution, strategy, instrument, source)
+        except ValueError as error:
+            self._notice("bad_execution", strategy, str(error))
+            return
+        result = self._book.execute(filled)
+        if not result.new:
+            return
+        self._strategy_of[filled.exec_id] = strategy
+        self._emit(filled)
+        self._emit_if(result.change)
+        if result.corrected:
+            self._notice("execution_corrected", strategy, f"{filled.exec_id}: {filled.quantity} at {filled.price}")
+        if order.overfilled:
+            self._once(
+                f"overfilled {order.order_ref}",
+                "overfilled",
+                strategy,
+                f"order {order.order_ref} for {order.intent.request.quantity} has filled {order.filled}",
+            )
+        early = self._early.pop(filled.exec_id, None)
+        if early is not None:
+            self.charge(early)
+
+    def charge(self, report: CommissionReport) -> None:
+        """Emit the commission, or keep it until its execution comes."""
+        if not report.execId or report.execId in self._charged:
+            return
+        strategy = self._strategy_of.get(report.execId)
+        if strategy is None:
+            self._early[report.execId] = report
+            if len(self._early) > MAX_EARLY:
+                self._early.popitem(last=False)
+            return
+        event = commission_from_ib(report, strategy, self._clock.now(), Source.WIRE)
+        if event is not None:
+            self._charged.add(report.execId)
+            self._emit(event)
+
+    def _on_error(self, fact: WireError) -> None:
+        order = self._mine(self._book.find(fact.client_id, fact.order_id))
+        if order is None:
+            return
+        meaning = meaning_for_order(fact.code)
+        change = self._book.apply(fact)
+        self._emit_if(change)
+        if change is None or change.state is OrderState.UNKNOWN:
+            self._notice(f"ib_{fact.code}", order.intent.strategy, f"{order.order_ref}: {fact.text}")
+        if not order.done and (
+            meaning in (Meaning.CANCEL_FAILED, Meaning.UNKNOWN) or (meaning is Meaning.REJECTS and change is None)
+        ):
+            self._doubt(order, f"IB said {fact.code}: {fact.text}")
+
+    # -- helpers
+
+    def _mine(self, order: WorkingOrder | None) -> WorkingOrder | None:
+        return order if order is not None and self._owns(order.intent.strategy) else None
+
+    def _outside(self, fact: WireExecution) -> None:
+        execution = fact.execution
+        self._once(
+            execution.execId,
+            "outside_execution",
+            "",
+            f"{execution.side} {execution.shares:g} {fact.contract.localSymbol or fact.contract.symbol} at "
+            f"{execution.price:g} by an order that is not ours ({execution.orderRef or 'no ref'}): left unassigned",
+        )
+
+    def _emit_if(self, event: Event | None) -> None:
+        if event is not None:
+            self._emit(event)
+
+    def _once(self, key: str, code: str, strategy: str, text: str) -> None:
+        if key not in self._foreign:
+            self._foreign.add(key)
+            self._notice(code, strategy, text)
+
+    def _notice(self, code: str, strategy: str, text: str) -> None:
+        self._emit(Notice(at=self._clock.now(), strategy=strategy, code=code, text=text))
