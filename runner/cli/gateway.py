@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import select
+import signal
+import threading
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +17,13 @@ import click
 from runner.cli.group import Command
 from runner.cli.options import DAY, cash, day, speed
 from runner.cli.settings import Settings
+from runner.errors import ExitCode
 
 PAPER_PORT = 4002
 """Where IB Gateway listens for paper accounts."""
+PARENT_CHECK_S = 1.0
+STOP_WITHIN_S = 5.0
+"""How long the orderly end may take after the parent has gone."""
 FILE = click.Path(path_type=Path, dir_okay=False)
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
@@ -45,6 +53,7 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False)
 @click.option("--no-limits", is_flag=True, help="Do not enforce IB's request limits and pacing.")
 @click.option("--record", type=DIRECTORY, metavar="DIR", help="Write both directions of every session as text.")
 @click.option("--state", "state_file", type=FILE, metavar="FILE", help="Keep accounts, orders and ids between runs.")
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when stdin closes or the parent process ends.")
 @click.pass_context
 def gateway(
     ctx: click.Context,
@@ -52,6 +61,7 @@ def gateway(
     accounts: tuple[str, ...],
     amounts: dict[str, Decimal],
     no_limits: bool,
+    with_parent: bool,
     start: date | None,
     **given: Any,
 ) -> None:
@@ -60,6 +70,8 @@ def gateway(
     Any IB client may connect. One line on stdout says when it accepts connections; Ctrl-C ends it.
     """
     ctx.ensure_object(Settings).configure_logging(level=logging.WARNING)
+    if with_parent:
+        threading.Thread(target=_end_with, args=(os.getppid(),), name="with-parent", daemon=True).start()
 
     from runner.gateway.server import run_gateway
     from runner.gateway.settings import GatewaySettings
@@ -70,3 +82,15 @@ def gateway(
     if amounts:
         options["cash"] = amounts
     ctx.exit(run_gateway(GatewaySettings(start=start, enforce_limits=not no_limits, **options)) or 0)
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when the one that started it is gone, killed or not: its end of our stdin closes then. The
+    parent's id is looked at too, because a child of the parent may have inherited the pipe."""
+    while os.getppid() == parent:
+        readable, _, _ = select.select([0], [], [], PARENT_CHECK_S)
+        if readable and not os.read(0, 4096):
+            break
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(STOP_WITHIN_S)
+    os._exit(int(ExitCode.UNAVAILABLE))
