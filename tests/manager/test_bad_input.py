@@ -129,7 +129,7 @@ def test_an_account_that_the_login_does_not_have_is_refused(build: Any, tmp_path
 
 
 def test_several_accounts_and_none_named_is_refused(build: Any) -> None:
-    with pytest.raises(WrongAccount, match="2 accounts .DU1, DU2. and none is named"):
+    with pytest.raises(WrongAccount, match=r"2 accounts \(DU1, DU2\) and none is named"):
         build({}, accounts=("DU1", "DU2"))
 
 

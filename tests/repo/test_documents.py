@@ -68,7 +68,10 @@ def test_every_make_target_that_is_named_exists(texts):
 
 def test_ci_runs_what_the_readme_says(root, texts):
     assert (root / ".ci" / "run").stat().st_mode & 0o111
-    assert re.search(r"^exec make check$", texts[".ci/run"], re.MULTILINE)
+    steps = re.findall(r"^make (\w+)$", texts[".ci/run"], re.MULTILINE)
+    assert steps == ["lint", "test"]
+    assert re.search(r"^check: lint test\b", texts["Makefile"], re.MULTILINE)
+    assert re.search(r"^make test\b", texts["README.md"], re.MULTILINE)
     assert "`make check` is what CI runs" in texts["README.md"]
 
 
