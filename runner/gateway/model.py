@@ -1,6 +1,6 @@
 """What the parts of the paper gateway tell each other. Values, and the two interfaces between them.
 
-    wire ── decode ──► OrderTerms ──► PaperExchange (market, order engine, books) ──► ExchangeListener ──► encode ── wire
+    wire ─ decode ─► OrderTerms ─► PaperExchange (market, order engine, books) ─► ExchangeListener ─► encode ─ wire
 
 The protocol side (sessions, frames, versions) knows nothing of matching; the exchange knows nothing of frames. Money
 and quantities are Decimal, times aware UTC, prices of bars and quotes Decimal on the contract's tick.
@@ -284,7 +284,7 @@ class Exchange(Protocol):
     def history(
         self, con_id: int, *, end: datetime | None, duration: str, bar_size: str, what: str, regular_hours: bool
     ) -> list[BarRow]:
-        """Bars that end at or before `end` (now when None), oldest first; the last may be in progress. RequestRefused."""
+        """Bars that end at or before `end` (None: now), oldest first; the last may be in progress. RequestRefused."""
         ...
 
     def bar_in_progress(self, con_id: int, bar_size: str, *, what: str, regular_hours: bool) -> BarRow | None:

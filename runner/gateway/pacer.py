@@ -6,8 +6,9 @@ the answer is held until the clock has moved. The market steps only when every f
 follower's handling of each step is complete and a replay is the same every time.
 
 At speed `max` the clients that do not follow are waited for too, as far as that can be seen from outside: everything
-sent to them has left, and they have asked nothing for `QUIET_S`. Without anybody who follows, has subscribed to market
-data or has an order working, the market waits.
+sent to them has left, and they have asked nothing for `QUIET_S`. A client that has subscribed to no market data while
+somebody else follows acts on the follower's word: it is waited for only `FOLLOWED_QUIET_S`, so that what it has sent
+arrives. Without anybody who follows, has subscribed to market data or has an order working, the market waits.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 QUIET_S = 0.020
+FOLLOWED_QUIET_S = 0.001
 FOLLOWER_SILENT_S = 60.0
 """A follower that keeps the market waiting and asks nothing for so long is not a follower any more."""
 SESSION_S = 86_400.0
@@ -78,7 +80,8 @@ class Pacer:
     def _tell(self, session: Session) -> None:
         session.waiting = False
         session.told_at = self._market.now()
-        self._server.publisher.push_books()
+        if session.subscriptions.books:
+            self._server.publisher.push_books()
         session.send(encode.current_time(session.told_at))
 
     # ------------------------------------------------------------ the clock
@@ -134,12 +137,17 @@ class Pacer:
         if self._every_s is not None:
             return None
         watching = self._watching()
+        followed = any(session.follower for session in sessions)
         if any(not session.drained for session in watching):
             return QUIET_S
         if watching:
-            quiet = max(session.last_request_s for session in watching) + QUIET_S - now
-            return quiet if quiet > 0 else None
-        if any(session.follower for session in sessions):
+            quiet = max(
+                session.last_request_s
+                + (FOLLOWED_QUIET_S if followed and not session.subscriptions.market else QUIET_S)
+                for session in watching
+            )
+            return quiet - now if quiet > now else None
+        if followed:
             return None
         self._idle = True
         return 0.0

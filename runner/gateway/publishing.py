@@ -3,7 +3,8 @@
 Orders and executions go to the client that placed them and to the master client, at once and in the order in which the
 exchange tells them. Positions go at once to whoever has subscribed. Account values, portfolio, summaries and profit
 and loss are gathered: they leave at most once per turn of the event loop and not more often than every
-`BOOKS_EVERY_S`, and always before a session is told the market's time.
+`BOOKS_EVERY_S`, and always before a session that has subscribed to them is told the market's time. When nobody but
+followers has subscribed they leave only then: a replay must not depend on the real time that passes.
 """
 
 from __future__ import annotations
@@ -108,9 +109,12 @@ class Publisher:
 
     def _gather(self, account: str) -> None:
         self._accounts.add(account)
-        if self._timer is None:
+        if self._timer is None and self._anybody_in_real_time():
             wait = max(0.0, self._pushed_s + BOOKS_EVERY_S - self._server.loop.time())
             self._timer = self._server.loop.call_later(wait, self.push_books)
+
+    def _anybody_in_real_time(self) -> bool:
+        return any(one.subscriptions.books and not one.follower for one in self._server.sessions.values())
 
     def push_books(self) -> None:
         """Send what has been gathered about the accounts."""

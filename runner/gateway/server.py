@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import logging
 import signal
 import sys
@@ -176,13 +177,25 @@ async def _serve(server: GatewayServer, ready: Callable[[int], None], stop: asyn
         raise GatewayError("the paper market failed; the log says why") from server.failed
 
 
-def run_gateway(settings: GatewaySettings) -> int:
-    """Serve until SIGINT or SIGTERM; print one line on stdout when connections are accepted. Returns the exit code."""
+def run_gateway(settings: GatewaySettings, *, as_json: bool = False) -> int:
+    """Serve until SIGINT or SIGTERM; print one line on stdout when connections are accepted, in words or as a JSON
+    object. Returns the exit code."""
     from runner.gateway.exchange import PaperExchange
 
     exchange = PaperExchange(settings)
 
     def ready(port: int) -> None:
+        if as_json:
+            said = {
+                "format_version": "1.0",
+                "host": HOST,
+                "port": port,
+                "accounts": list(settings.accounts),
+                "market_time": exchange.now().isoformat(),
+                "speed": settings.speed,
+            }
+            print(json.dumps(said), flush=True)
+            return
         now = exchange.now().astimezone(zone(GATEWAY_ZONE))
         accounts = "account" if len(settings.accounts) == 1 else "accounts"
         pace = "as fast as clients follow" if settings.speed == "max" else f"×{settings.speed:g}"

@@ -180,9 +180,12 @@ def test_a_broken_session_is_not_mistaken_for_a_reader_that_left(say, monkeypatc
     assert say("status").code == 70
 
 
-def test_the_gateway_serves_until_it_is_told_to_stop(project):
+@pytest.mark.parametrize(
+    ("option", "said"), [((), "listening on 127.0.0.1:"), (("--json",), '"host": "127.0.0.1", "port": ')]
+)
+def test_the_gateway_serves_until_it_is_told_to_stop(project, option, said):
     process = subprocess.Popen(
-        [sys.executable, "-m", "runner", "gateway", "--port", "0"],
+        [sys.executable, "-m", "runner", "gateway", "--port", "0", *option],
         cwd=project,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -192,7 +195,7 @@ def test_the_gateway_serves_until_it_is_told_to_stop(project):
     killer.start()
     try:
         line = process.stdout.readline()
-        assert "listening on 127.0.0.1:" in line
+        assert said in line
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=10)
     finally:

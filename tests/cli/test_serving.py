@@ -19,7 +19,7 @@ def served(monkeypatch):
     """The settings that the gateway was started with."""
     seen: list[GatewaySettings] = []
 
-    def run_gateway(settings: GatewaySettings) -> int:
+    def run_gateway(settings: GatewaySettings, *, as_json: bool = False) -> int:
         seen.append(settings)
         return 0
 
