@@ -21,6 +21,7 @@ from runner.gateway.settings import GatewaySettings
 from runner.manager.strategy_manager import StrategyManager
 from runner.manager.sync import sync_rows
 from runner.model.events import Event, StrategyPhase
+from runner.model.sessions import sessions
 from runner.spec.config import GatewayConfig, RunnerConfig
 from runner.spec.folder import load_folder
 
@@ -51,6 +52,10 @@ class GatewayThread:
         self.loop.close()
 
 
+class MarketHeld(Exception):
+    """Keeps a following manager from letting the market go on."""
+
+
 @dataclass
 class Running:
     """A manager, its gateway, and how far the market has come."""
@@ -77,11 +82,14 @@ class Running:
     def reason(self, name: str) -> str:
         return self.manager.runtime(name).reason
 
-    def let_market_run(self) -> None:
+    def let_market_run(self, at_step: Callable[[], None] = lambda: None) -> None:
+        """`at_step` is called on the broker loop after each step of the market, which waits for it."""
+
         def stepped() -> None:
             with self._stepped:
                 self._steps += 1
                 self._stepped.notify_all()
+            at_step()
 
         self.manager.follow_market(stepped)
 
@@ -90,18 +98,41 @@ class Running:
         with self._stepped:
             assert self._stepped.wait_for(condition, WAIT_S), what
 
-    def run_to(self, day: date) -> None:
+    def run_to(self, day: date, at_step: Callable[[], None] = lambda: None) -> None:
         """Trades until the close of `day`, then holds the market."""
-        self.let_market_run()
+        self.let_market_run(at_step)
         end = datetime(day.year, day.month, day.day, 23, 59, tzinfo=UTC)
         last = self.gateway.server.settings.end
         assert last is not None and last <= day
         self.until(lambda: self.manager.clock.now() <= end and self._at_end(), f"the market did not reach {day}")
         self.manager.finish_following()
 
+    def hold_at(self, at: datetime) -> None:
+        """Trades until the market's clock is at `at` or just after it, and holds the market there."""
+        held = threading.Event()
+
+        def hold() -> None:
+            if self.manager.clock.now() >= at:
+                held.set()
+                raise MarketHeld
+
+        self.let_market_run(hold)
+        assert held.wait(WAIT_S), f"the market did not reach {at}"
+        self.manager.finish_following()
+
+    def cut_session(self, name: str) -> None:
+        """The gateway drops the connection of one strategy, without a word."""
+
+        async def cut() -> None:
+            self.gateway.server.by_client_id[client_id].abort()
+
+        client_id = self.manager.runtime(name).client_id
+        self.gateway.call(cut())
+
     def _at_end(self) -> bool:
         last = self.gateway.server.settings.end
-        return last is not None and self.manager.clock.now().date() >= last and self._steps > 0
+        session = sessions(self.gateway.server.settings.calendar).on(last) if last is not None else None
+        return session is not None and self.manager.clock.now() >= session.close and self._steps > 0
 
     def settle(self) -> None:
         self.manager.message_queue.barrier().result(WAIT_S)
@@ -126,6 +157,8 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
                 "enforce_limits": False,
             }  # fmt: skip
             gateway = options.pop("gateway", None)
+            plugins = options.pop("plugins", ())
+            follow = options.pop("follow", True)
             if gateway is None:
                 gateway = GatewayThread(GatewaySettings(**(defaults | options)))
                 stack.callback(gateway.stop)
@@ -134,8 +167,9 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
                 strategies_dir=folder,
                 strategies_python=(folder,),
                 gateway=GatewayConfig(embedded=False),
+                plugins_allow=plugins,
             )
-            manager = StrategyManager(config, IBSettings(port=gateway.port, timeout_s=10.0), follow=True)
+            manager = StrategyManager(config, IBSettings(port=gateway.port, timeout_s=10.0), follow=follow)
             stack.callback(manager.close)
             running = Running(gateway, manager, folder)
             manager.journal.subscribe(lambda events: running.events.extend(event for _, event in events))

@@ -31,12 +31,14 @@ def calendar_of(instrument: Instrument) -> str:
 def bar_end(start: datetime, size: BarSize, instrument: Instrument, regular_hours: bool) -> datetime:
     """The moment from which the bar cannot change any more.
 
-    Intraday it is the end of the interval, or of the session if that comes first; for a day the close of its session
+    Intraday it is the end of the interval, or of the session if that comes first; intervals are counted from midnight
+    at the exchange, so an hourly bar that begins at a 9:30 open ends at 10:00. For a day it is the close of its session
     (the end of the calendar day when the bar has all hours), for a week or month that of the last session in it.
     """
     calendar = sessions(calendar_of(instrument))
     if size.intraday:
-        end = start + size.length
+        local = start.astimezone(calendar.zone).replace(tzinfo=None)
+        end = start + size.length - (local - datetime.min) % size.length
         session = calendar.at_or_after(start) if regular_hours else None
         return min(end, session.close) if session is not None and session.contains(start) else end
     day = start.date()

@@ -64,7 +64,8 @@ async def connect_to_ib(settings: IBSettings, client_id: int, *, follow: bool = 
     """A synchronised session under `client_id`.
 
     `master` keeps the account updates and positions that IB broadcasts; every other session switches them off, because
-    each fill would be decoded once per session. `follow` makes a replaying gateway wait for this session.
+    each fill would be decoded once per session. What IB tells it of the others' orders it ignores. `follow` makes a
+    replaying gateway wait for this session.
 
     Raises ClientIdInUse, WrongAccount, NotConnected.
     """
@@ -81,7 +82,9 @@ async def connect_to_ib(settings: IBSettings, client_id: int, *, follow: bool = 
     except WrongAccount:
         await disconnect(ib)
         raise
-    if not master:
+    if master:
+        ib.ignore_orders()
+    else:
         ib.client.cancelPositions()
     return ib
 

@@ -24,7 +24,7 @@ from runner.broker.base_broker import Broker, EquitySource
 from runner.broker.facts import WireFact, WireLost
 from runner.broker.order_book import WorkingOrder
 from runner.broker.order_facts import OrderFacts
-from runner.broker.order_gate import IntentJournal, OrderGate
+from runner.broker.order_gate import Exposure, IntentJournal, OrderGate
 from runner.broker.pacing import PRIORITY_OF, Pacer, Priority
 from runner.broker.recovery import QUARANTINE_S, OrderJournal, reconcile, restore
 from runner.broker.session import Session
@@ -368,9 +368,10 @@ class LiveBroker(Broker):
             self._ib.client.cancelOrder(order.order_id, "")
             self._after(order_ref, CANCEL_TIMEOUT_S, self._cancel_due)
 
-    async def cancel_all(self) -> None:
-        """Cancel all working orders of the strategy and wait, at most CANCEL_WAIT_S, until they are over."""
-        orders = self.open_orders()
+    async def cancel_all(self, orders: Sequence[WorkingOrder] | None = None) -> None:
+        """Cancel these orders, or all working ones of the strategy, and wait, at most CANCEL_WAIT_S, until they are
+        over."""
+        orders = self.open_orders() if orders is None else orders
         for order in orders:
             await self.cancel(order.order_ref)
         try:
@@ -392,6 +393,26 @@ class LiveBroker(Broker):
         """Signed quantity that working orders may still add to the position."""
         working = self._book.working(self.strategy_symbol, con_id)
         return working.buys - working.sells
+
+    def exposure(self, con_id: int) -> Exposure:
+        """Signed position with every execution, booked or not, and what works on either side."""
+        return self._gate.exposure(self.strategy_symbol, con_id)
+
+    def expected(self, con_id: int) -> Decimal:
+        """Signed position once every working order has filled. The exits of a bracket are left out: they only protect
+        what the entry opens. Of orders in one OCA group the largest counts."""
+        total = self.exposure(con_id).position
+        groups: dict[tuple[str, Side], Decimal] = {}
+        for order in self.open_orders(con_id):
+            request = order.intent.request
+            if request.parent_ref:
+                continue
+            if request.oca_group:
+                key = (request.oca_group, request.side)
+                groups[key] = max(groups.get(key, ZERO), order.remaining)
+            else:
+                total += request.side.sign * order.remaining
+        return total + sum((side.sign * quantity for (_, side), quantity in groups.items()), ZERO)
 
     # -- facts
 

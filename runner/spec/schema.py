@@ -410,7 +410,7 @@ def _execution() -> Schema:
             "limit_offset_bps": {
                 "type": "number",
                 "minimum": -500,
-                "maximum": 500,
+                "maximum": 300,
                 "default": 0,
                 "description": "limit, loc: distance of the limit from the reference price, in basis points, towards "
                 "a fill; negative waits for a better price. rel: offset from the best quote.",

@@ -10,23 +10,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.base_params import BASE_PARAMS
 from runner.broker.feed import Feed
+from runner.broker.ib_connection import disconnect
 from runner.broker.live_broker import LiveBroker
-from runner.errors import GatewayError, HookError, NotConnected, RunnerError
-from runner.model.bars import Bar, BarSize
+from runner.errors import HookError, NotConnected, RunnerError
 from runner.model.events import CommissionCharged, Filled, Notice, StatusChanged, StrategyPhase
-from runner.model.instruments import Instrument, InstrumentQuery
-from runner.model.money import ZERO, exact, toward_zero
-from runner.model.orders import OrderIntent, OrderRequest, OrderType, Purpose, Refused, Side, TimeInForce
-from runner.portfolio.fx_cache import FXCache
+from runner.model.instruments import Instrument
+from runner.strategy.daily_loss import DayPnl
 from runner.strategy.host import StrategyHost
+from runner.strategy.trading import Trading
 
 if TYPE_CHECKING:
     from runner.broker.session import Session
@@ -37,27 +35,27 @@ PARAMS: dict[str, Any] = dict(BASE_PARAMS)
     PARAMS = {**BASE_PARAMS, "universe": "AAPL", "target_weight": 0.10}
 """
 
-STOP_TIMEOUT_S = 8.0
+STOP_TIMEOUT_S = 6.0
 """How long `stop_strategy` waits for the strategy's own loop to end."""
+LAST_WORDS_S = 1.0
+"""How long the end waits for what IB has said on the session; the rest is found when the strategy starts again."""
 RECONNECT_FIRST_S, RECONNECT_LAST_S = 1.0, 30.0
 """Back-off of a lost session: doubled from the first to the last."""
+FINISH_TIMEOUT_S = 5.0
+"""How long each step of the clean-up may take, `finish_strategy` included."""
 
 T = TypeVar("T")
 
 log = logging.getLogger("runner.strategy")
 
 
-class BaseStrategy(ABC):
+class BaseStrategy(Trading):
     """One strategy. The manager constructs it, starts it and stops it; user code fills in two coroutines.
 
     Attributes for user code: `symbol` (the strategy's name), `params`, `min_weight`, `target_weight`, `max_weight`
     (fractions of account equity), `ib` and `is_connected` (its own session), `broker` and `broker_type` (`live`),
     `is_running`, `instruments` (by symbol, once qualified), `base_currency`, `fx_cache`, `clock`.
     """
-
-    placement: ClassVar[Literal["thread", "broker"]] = "thread"
-    """`thread`: an event loop in a thread of its own. `broker`: a coroutine on the broker loop, for code that never
-    blocks."""
 
     def __init__(
         self,
@@ -82,6 +80,7 @@ class BaseStrategy(ABC):
         self.ib: Session | None = None
         self.instruments: dict[str, Instrument] = {}
         self.generation = 0
+        self._day_pnl = DayPnl(strategy_symbol, strategy_manager)
         self._broker: LiveBroker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -89,6 +88,10 @@ class BaseStrategy(ABC):
         self._ended: Future[None] = Future()
         self._feeds: list[Feed] = []
         self._lost = asyncio.Event()
+        self._stands = asyncio.Event()
+        """Set while the session is there and has been reconciled."""
+        self._ending = False
+        self._started = self._stop_asked = False
         self._stop_reason = ""
         self._failure: RunnerError | None = None
         """Set by work beside the main coroutine before it cancels it."""
@@ -105,177 +108,29 @@ class BaseStrategy(ABC):
     async def run_strategy(self) -> None:
         """The core logic. Returning ends the strategy."""
 
-    async def finish_strategy(self) -> None:  # noqa: B027  # optional on purpose
+    async def finish_strategy(self) -> None:  # optional on purpose
         """Called on the way out, still connected when the session is; for what user code wants to put away."""
 
-    # shared resources ------------------------------------------------------------------------------------------
-
-    @property
-    def broker(self) -> LiveBroker:
-        """Its broker; NotConnected before the session stands."""
-        if self._broker is None:
-            raise NotConnected(f"strategy {self.symbol} has no broker yet", hint="use it from initialize_strategy on")
-        return self._broker
-
-    @property
-    def is_connected(self) -> bool:
-        return self.ib is not None and self.ib.isConnected()
-
-    @property
-    def fx_cache(self) -> FXCache:
-        """The one FX cache, owned by the portfolio manager."""
-        return self.strategy_manager.portfolio_manager.fx_cache
-
-    @property
-    def base_currency(self) -> str:
-        return self.strategy_manager.portfolio_manager.base_currency
-
-    @property
-    def clock(self) -> Any:
-        """The market's clock: `now()` and `await sleep_until(at)`."""
-        return self.strategy_manager.clock
-
-    def get_equity(self) -> Decimal:
-        """Strategy equity in base currency; see `Broker.get_equity`."""
-        return self.broker.get_equity()
-
-    # market ----------------------------------------------------------------------------------------------------
-
-    async def qualify(self, *queries: InstrumentQuery | str) -> list[Instrument]:
-        """Contracts as IB knows them, kept in `self.instruments`. A text is a US stock's symbol. ContractNotFound."""
-        asked = [InstrumentQuery(symbol=q.strip()) if isinstance(q, str) else q for q in queries]
-        found = await self.strategy_manager.qualify(asked)
-        for query, instrument in zip(asked, found, strict=True):
-            self.instruments[query.symbol] = instrument
-        return found
-
-    async def warm_up(
-        self, instrument: Instrument, size: BarSize, bars: int | None = None, *, regular_hours: bool = True
-    ) -> list[Bar]:
-        """The last `bars` completed bars, oldest first; None fetches as much history as IB has.
-
-        Goes through the one history service: paced inside IB's limits, shared with other strategies, cached.
-        """
-        return await self.strategy_manager.history(instrument, size, bars, regular_hours=regular_hours)
-
-    async def open_feed(
-        self, instruments: Sequence[Instrument], size: BarSize, history: int, *, regular_hours: bool = True
-    ) -> Feed:
-        """History and live bars of some instruments, through the one market-data hub. Closed with the strategy."""
-        feed = await self.strategy_manager.open_feed(
-            self.symbol, instruments, size, history, regular_hours=regular_hours
-        )
-        self._feeds.append(feed)
-        return feed
-
-    def last_price(self, instrument: Instrument | str) -> Decimal:
-        """Last known price in the instrument's currency; RunnerError when there is none, never NaN or zero."""
-        found = self._instrument(instrument)
-        price = self.strategy_manager.last_price(found.con_id)
-        if price is None:
-            raise RunnerError(f"{self.symbol}: there is no price for {found}", hint="subscribe to its bars first")
-        return price
-
-    def position(self, instrument: Instrument | str) -> Decimal:
-        """Signed quantity that this strategy holds, from its own fills."""
-        held = self.strategy_manager.portfolio_manager.position(self.symbol, self._instrument(instrument).con_id)
-        return held.quantity if held is not None else ZERO
+    # its session ------------------------------------------------------------------------------------------------
 
     async def settle(self) -> None:
-        """Returns when every fill that the gateway sent before now is in the books."""
-        await self.broker.fence()
+        """Returns when every fill that the gateway sent before now is in the books. Waits while the session is lost."""
+        while True:
+            if not self._ending:
+                await self._stands.wait()
+            session = self.broker.ib_client
+            try:
+                await self.broker.fence()
+                break
+            except NotConnected as error:
+                if self._ending:
+                    raise
+                if session.isConnected():
+                    # A frozen gateway keeps its socket open; a new session is the only way to learn what it did.
+                    log.warning("strategy %s begins a new session: %s", self.symbol, error.message)
+                    await disconnect(session)
+                self._session_lost()
         await self.strategy_manager.settle()
-
-    # orders ----------------------------------------------------------------------------------------------------
-
-    async def buy(
-        self, instrument: Instrument | str, quantity: Decimal | int | float, **terms: Any
-    ) -> OrderIntent | Refused:
-        """Buys `quantity` units. `terms` are fields of `OrderRequest`: order_type, limit_price, tif, reason, …"""
-        return await self._order(self._instrument(instrument), Side.BUY, exact(quantity), **terms)
-
-    async def sell(
-        self, instrument: Instrument | str, quantity: Decimal | int | float, **terms: Any
-    ) -> OrderIntent | Refused:
-        """Sells `quantity` units; more than is held goes short, when the gate allows it."""
-        return await self._order(self._instrument(instrument), Side.SELL, exact(quantity), **terms)
-
-    async def order_target_quantity(
-        self, instrument: Instrument | str, target: Decimal | int | float, **terms: Any
-    ) -> OrderIntent | Refused | None:
-        """Brings the position, working orders included, to `target` signed units; None when it is there already."""
-        found = self._instrument(instrument)
-        expected = self.position(found) + self.broker.working(found.con_id)
-        delta = toward_zero(exact(target) - expected, found.lot)
-        if delta == 0:
-            return None
-        return await self._order(found, Side.BUY if delta > 0 else Side.SELL, abs(delta), **terms)
-
-    async def order_target_weight(
-        self, instrument: Instrument | str, weight: float, **terms: Any
-    ) -> OrderIntent | Refused | None:
-        """Brings the position to `weight` × strategy equity at the last price, converted by the shared FX cache."""
-        found = self._instrument(instrument)
-        unit = self.last_price(found) * found.multiplier * self.fx_cache.rate(found.currency)
-        target = toward_zero(exact(weight) * self.get_equity() / unit, found.lot)
-        return await self.order_target_quantity(found, target, **terms)
-
-    async def close_position(
-        self, instrument: Instrument | str, *, reason: str = "close"
-    ) -> OrderIntent | Refused | None:
-        """Sells or buys back all of it at market."""
-        return await self.order_target_quantity(instrument, 0, reason=reason, purpose=Purpose.EXIT)
-
-    async def cancel(self, order: OrderIntent | str) -> None:
-        """Asks IB to cancel one order. It is over when its status says so, not when this returns."""
-        await self.broker.cancel(order if isinstance(order, str) else order.order_ref)
-
-    async def flatten(self, *, reason: str = "flatten") -> list[OrderIntent | Refused]:
-        """Cancels the strategy's working orders and closes every position at market."""
-        await self.broker.cancel_all()
-        await self.settle()
-        placed: list[OrderIntent | Refused] = []
-        for held in self.strategy_manager.portfolio_manager.positions(self.symbol):
-            if held.quantity == 0:
-                continue
-            result = await self.close_position(held.instrument, reason=reason)
-            if result is not None:
-                placed.append(result)
-        return placed
-
-    async def _order(
-        self, instrument: Instrument, side: Side, quantity: Decimal, *, purpose: Purpose | None = None, **terms: Any
-    ) -> OrderIntent | Refused:
-        """The one door: every wrapper and every planned order goes through here to the gate."""
-        if purpose is None:
-            held = self.position(instrument)
-            closing = held * side.sign < 0 and quantity <= abs(held)
-            purpose = Purpose.ENTRY if not closing else Purpose.EXIT if quantity == abs(held) else Purpose.REDUCE
-        for name in ("limit_price", "stop_price", "trailing_percent"):
-            if terms.get(name) is not None:
-                terms[name] = exact(terms[name])
-        request = OrderRequest(
-            instrument=instrument,
-            side=side,
-            quantity=quantity,
-            order_type=OrderType(terms.pop("order_type", OrderType.MARKET)),
-            tif=TimeInForce(terms.pop("tif", TimeInForce.DAY)),
-            purpose=purpose,
-            **terms,
-        )
-        return await self.broker.place(request)
-
-    def _instrument(self, instrument: Instrument | str) -> Instrument:
-        if isinstance(instrument, Instrument):
-            return instrument
-        found = self.instruments.get(instrument)
-        if found is None:
-            known = ", ".join(sorted(self.instruments)) or "none"
-            raise RunnerError(
-                f"{self.symbol}: {instrument} is not a qualified instrument (known: {known})",
-                hint=f'call await self.qualify("{instrument}") first',
-            )
-        return found
 
     # facts from the wire ---------------------------------------------------------------------------------------
 
@@ -328,6 +183,7 @@ class BaseStrategy(ABC):
 
     def start_strategy(self) -> None:
         """Begins the dedicated thread and loop, or the coroutine on the broker loop. Returns at once."""
+        self._started = True
         if self.placement == "broker":
             self._ended = Future()
             asyncio.run_coroutine_threadsafe(self._main_strategy_loop(), self.strategy_manager.broker_loop)
@@ -344,6 +200,7 @@ class BaseStrategy(ABC):
         when user code blocks; the strategy is then abandoned.
         """
         self._stop_reason = reason
+        self._stop_asked = True
         self.is_running = False
         loop, task = self._loop, self._task
         if loop is not None and task is not None and not loop.is_closed():
@@ -351,7 +208,7 @@ class BaseStrategy(ABC):
                 loop.call_soon_threadsafe(task.cancel)
             except RuntimeError:  # the loop closed between the check and the call
                 return True
-        elif self._task is None and self._thread is None and self._loop is None:
+        elif not self._started:
             return True
         try:
             self._ended.result(timeout_s)
@@ -379,17 +236,21 @@ class BaseStrategy(ABC):
     async def _main_strategy_loop(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        self._lost = asyncio.Event()
+        self._lost, self._stands = asyncio.Event(), asyncio.Event()
         self.is_running = True
-        keeper: asyncio.Task[None] | None = None
+        beside: list[asyncio.Task[None]] = []
         try:
+            if self._stop_asked:  # between the start and now
+                raise asyncio.CancelledError
             self._enter(StrategyPhase.WARMING, "connecting")
             await self._connect()
-            keeper = asyncio.create_task(self._keep_connected(), name=f"session-{self.symbol}")
+            beside.append(asyncio.create_task(self._keep_connected(), name=f"session-{self.symbol}"))
+            if self.placement == "thread" and self.params.get("max_daily_loss"):
+                beside.append(asyncio.create_task(self._keep_day_loss(), name=f"day-loss-{self.symbol}"))
             await self.initialize_strategy()
             self._enter(StrategyPhase.RUNNING, "")
             await self.run_strategy()
-            self._enter(StrategyPhase.STOPPED, "finished")
+            self._enter(StrategyPhase.STOPPED, self._stop_reason or "finished")
         except asyncio.CancelledError:
             if self._failure is not None:
                 self._failed(self._failure)
@@ -402,19 +263,26 @@ class BaseStrategy(ABC):
             log.exception("strategy %s raised", self.symbol)
             self._failed(HookError(f"{type(error).__name__}: {error}"))
         finally:
-            if keeper is not None:
-                keeper.cancel()
-            await asyncio.shield(self._cleanup())
+            self._ending = True
+            for task in beside:
+                task.cancel()
+            await _whatever_happens(self._cleanup())
             self.is_running = False
             self._ended.set_result(None)
 
     async def _connect(self) -> None:
         """Opens the session, then folds in what IB knows of this strategy's orders. Start and reconnect alike."""
         self.ib = await self.strategy_manager.connect_strategy(self)
-        self.ib.disconnectedEvent += self._lost.set
+        self.ib.disconnectedEvent += self._session_lost
         self._initialize_broker(self.ib)
         await self.broker.recover()
         await self.strategy_manager.settle()
+        self.strategy_manager.session_reconciled(self.symbol)
+        self._stands.set()
+
+    def _session_lost(self) -> None:
+        self._stands.clear()
+        self._lost.set()
 
     def _initialize_broker(self, ib: Session) -> None:
         """Builds the LiveBroker on the session, or gives the one we have its new session."""
@@ -427,17 +295,28 @@ class BaseStrategy(ABC):
         """Reconnects a lost session with back-off, for as long as the strategy runs."""
         while True:
             await self._lost.wait()
-            self._lost.clear()
             self._notice("session_lost", f"session with client id {self.client_id} was lost")
             delay = RECONNECT_FIRST_S
-            while not self.is_connected:
+            while not self._stands.is_set():
                 await asyncio.sleep(delay)
+                delay = min(delay * 2, RECONNECT_LAST_S)
                 try:
+                    await self._leave_session()
+                    self._lost.clear()
                     await self._connect()
-                except GatewayError as error:
+                except RunnerError as error:
                     log.warning("strategy %s: %s", self.symbol, error.message)
-                    delay = min(delay * 2, RECONNECT_LAST_S)
+                except Exception:  # whatever it was, the strategy must not be without a session for ever
+                    log.exception("strategy %s could not reconnect", self.symbol)
             self._notice("session_restored", f"session with client id {self.client_id} stands again")
+
+    async def _leave_session(self) -> None:
+        """Lets go of the session, whether it stands or not."""
+        if self._broker is not None:
+            self._broker.detach()
+        if self.ib is not None:
+            self.ib.disconnectedEvent -= self._session_lost
+            await _quietly(self.strategy_manager.release_session(self, self.ib), f"disconnecting {self.symbol}")
 
     async def _cleanup(self) -> None:
         """Closes feeds, lets user code finish, disconnects the session. Never raises."""
@@ -445,11 +324,10 @@ class BaseStrategy(ABC):
             await _quietly(feed.close(), f"closing a feed of {self.symbol}")
         self._feeds.clear()
         await _quietly(self.finish_strategy(), f"finish_strategy of {self.symbol}")
-        if self._broker is not None:
-            self._broker.detach()
-        if self.ib is not None:
-            self.ib.disconnectedEvent -= self._lost.set
-            await _quietly(self.strategy_manager.release_session(self, self.ib), f"disconnecting {self.symbol}")
+        if self._broker is not None and self.is_connected:
+            # What IB has said already, such as the fill of an order sent a moment ago, is read before the session ends.
+            await _quietly(asyncio.wait_for(self.broker.fence(), LAST_WORDS_S), f"the last fence of {self.symbol}")
+        await self._leave_session()
 
     def _enter(self, phase: StrategyPhase, reason: str) -> None:
         self.strategy_manager.phase_changed(self.symbol, phase, reason)
@@ -464,9 +342,22 @@ class BaseStrategy(ABC):
 async def _quietly(work: Any, what: str) -> None:
     """Awaits a step of the clean-up; a step that raises must not keep the others from running."""
     try:
-        await work
+        async with asyncio.timeout(FINISH_TIMEOUT_S):
+            await work
+    except TimeoutError:
+        log.error("%s took longer than %.0f s", what, FINISH_TIMEOUT_S)
     except Exception:
         log.exception("%s raised", what)
+
+
+async def _whatever_happens(work: Coroutine[Any, Any, None]) -> None:
+    """Awaits `work` to its end, however often the awaiting task is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            continue
 
 
 def _weight(stored: float | None, params: dict[str, Any], name: str) -> float:

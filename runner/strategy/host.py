@@ -62,6 +62,9 @@ class StrategyHost(Protocol):
 
     async def connect_strategy(self, strategy: BaseStrategy) -> Session: ...
 
+    def session_reconciled(self, strategy: str) -> None:
+        """What IB knows of the strategy's orders has been folded in, on a first session or a new one."""
+
     async def release_session(self, strategy: BaseStrategy, ib: Session) -> None: ...
 
     def create_broker(self, strategy: BaseStrategy, ib: Session) -> LiveBroker: ...
@@ -95,8 +98,15 @@ class StrategyHost(Protocol):
     def library_symbols(self, library: str) -> list[str]:
         """Symbols of an ArcticDB library that serves as a universe."""
 
-    async def session_mark(self, strategy: str, day: date) -> Decimal:
-        """The strategy's net P&L, base currency, when it was first asked for on that session day."""
+    def use_calendar(self, strategy: str, code: str) -> None:
+        """The exchange_calendars code that decides which session counts as today for the strategy."""
+
+    def session_day(self, strategy: str, at: datetime) -> date:
+        """The session that `at` belongs to, on the strategy's calendar: under way, or the last one."""
+
+    async def session_mark(self, strategy: str, day: date, net: Decimal) -> Decimal:
+        """Net P&L, base currency, that the session's own is measured from: the one stored for it, else `net`, which is
+        stored."""
 
     async def latch_daily_loss(self, strategy: str, day: date, reason: str) -> None: ...
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-
-import numpy as np
+from datetime import date, datetime, timedelta
 
 from runner.model.bars import BarSize
 from runner.model.sessions import Session, Sessions
 from runner.spec.spec import EvaluateOn, ScheduleSpec
+from runner.spec.times import TimeRef
 
-_AHEAD = timedelta(days=10)
-"""Longer than any gap between two sessions, to look for the next one."""
+_BEFORE_OPEN = timedelta(minutes=999)
+"""The farthest that a moment of a session can lie before its open: "open-999m"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +49,16 @@ class Timetable:
         window = self._schedule.window
         if window is None:
             return True
-        session = self._sessions.at_or_after(at)
-        first = self._sessions.local(session.day, window[0])
-        last = self._sessions.local(session.day, window[1])
+        first, last = self._window(self._sessions.at_or_after(at))
         return first <= at <= last
+
+    def _window(self, session: Session) -> tuple[datetime, datetime]:
+        """The window in that session; all of it when the schedule has none."""
+        window = self._schedule.window
+        if window is None:
+            return session.open, session.close
+        first, last = (TimeRef("clock", clock).at(session, self._sessions) for clock in window)
+        return max(first, session.open), min(last, session.close)
 
     def on_this_session(self, session: Session) -> bool:
         """Whether the `on:` rule picks this session: every one, or the last of its week or month."""
@@ -66,27 +71,43 @@ class Timetable:
             case _:
                 return True
 
-    def bar_counts(self, completed_at: datetime) -> bool:
-        """Whether a bar that completed then is acted on, by the `on:` rule."""
+    def bar_counts(self, completed_at: datetime, size: BarSize) -> bool:
+        """Whether a bar that completed then is acted on, by the `on:` rule. Where that picks sessions, it is the last
+        bar of the session that counts."""
         session = self._sessions.at_or_after(completed_at)
         if not session.contains(completed_at):
             session = self._sessions.before(completed_at)
-        if self._schedule.on is EvaluateOn.SESSION and completed_at < session.close:
+        if self._schedule.on is not EvaluateOn.BAR and size.intraday and completed_at < session.close:
             return False
         return self.on_this_session(session)
 
-    def bar_began(self, start: np.datetime64, size: BarSize) -> datetime:
-        """The first moment that a bar of the panel covers: a daily bar's is the open of its session."""
-        at = datetime.fromtimestamp(int(start.astype("datetime64[s]").astype("int64")), UTC)
-        session = None if size.intraday else self._sessions.on(at.date())
-        return session.open if session is not None else at
+    def stays_flat(self, at: datetime, size: BarSize) -> bool:
+        """Whether `flatten_at` has passed in the session, so that nothing may be opened.
+
+        With intraday bars that lasts until the next session opens. A daily bar completes at the close, and what is
+        decided then is meant for the next session.
+        """
+        flatten_at = self._schedule.flatten_at
+        if flatten_at is None:
+            return False
+        session = self._sessions.at_or_after(at)
+        if not session.contains(at):
+            if not size.intraday:
+                return False
+            session = self._sessions.before(at)
+        return flatten_at.at(session, self._sessions) <= at
+
+    def flat_now(self, at: datetime) -> bool:
+        """Whether `flatten_at` has passed in a session that is still open: whatever is held then is one too many."""
+        flatten_at = self._schedule.flatten_at
+        session = self._sessions.at_or_after(at)
+        return flatten_at is not None and session.contains(at) and flatten_at.at(session, self._sessions) <= at
 
     def due(self, after: datetime, until: datetime) -> Due:
         """What the clock made due in (after, until]. Several missed times of one kind count once."""
         evaluate = flatten = False
-        session = self._sessions.at_or_after(after)
-        horizon = until + _AHEAD
-        while session.open <= until and session.open < horizon:
+        session = self._sessions.before(after)  # "close+5m" of a session that is over may still be to come
+        while session.open <= until + _BEFORE_OPEN:
             for at in self._evaluations(session):
                 evaluate = evaluate or after < at <= until
             if self._schedule.flatten_at is not None:
@@ -102,9 +123,6 @@ class Timetable:
             return [self._schedule.evaluate.at(session, self._sessions)]
         every = self._schedule.every
         assert every is not None
-        first, last = session.open, session.close
-        if self._schedule.window is not None:
-            first = max(first, self._sessions.local(session.day, self._schedule.window[0]))
-            last = min(last, self._sessions.local(session.day, self._schedule.window[1]))
+        first, last = self._window(session)
         count = max(0, int((last - first) / every))
         return [first + every * n for n in range(1, count + 1)]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
+from runner.model.bars import BarSize
 from runner.model.sessions import sessions
 from runner.spec.spec import EvaluateOn, ScheduleSpec
 from runner.spec.times import TimeRef
@@ -44,12 +45,48 @@ def test_today_is_the_session_under_way_or_the_last_one(at: str, day: str) -> No
         (EvaluateOn.WEEK_END, "2012-07-05 16:00", False),
         (EvaluateOn.WEEK_END, "2012-07-06 16:00", True),
         (EvaluateOn.WEEK_END, "2012-04-05 16:00", True),  # Good Friday follows
+        (EvaluateOn.WEEK_END, "2012-07-06 11:00", False),  # the last bar of the session, not each of them
         (EvaluateOn.MONTH_END, "2012-06-28 16:00", False),
         (EvaluateOn.MONTH_END, "2012-06-29 16:00", True),
     ],
 )
 def test_the_on_rule_picks_bars(on: EvaluateOn, completed: str, counts: bool) -> None:
-    assert table(on=on).bar_counts(ny(completed)) is counts
+    assert table(on=on).bar_counts(ny(completed), BarSize.MIN_5) is counts
+
+
+def test_a_daily_bar_is_the_last_of_its_session_whatever_the_calendar_of_the_schedule() -> None:
+    at = ny("2012-07-02 11:30")  # Frankfurt has closed
+    assert table(on=EvaluateOn.SESSION).bar_counts(at, BarSize.DAY_1)
+    assert not table(on=EvaluateOn.SESSION).bar_counts(at, BarSize.HOUR_1)
+
+
+@pytest.mark.parametrize(
+    ("at", "size", "flat"),
+    [
+        ("2012-07-02 15:49", BarSize.MIN_5, False),
+        ("2012-07-02 15:50", BarSize.MIN_5, True),
+        ("2012-07-02 16:00", BarSize.MIN_5, True),
+        ("2012-07-03 09:29", BarSize.MIN_5, True),
+        ("2012-07-03 09:30", BarSize.MIN_5, False),
+        ("2012-07-02 15:50", BarSize.DAY_1, True),
+        ("2012-07-02 16:00", BarSize.DAY_1, False),  # what is decided at the close is meant for the next session
+    ],
+)
+def test_after_flatten_at_nothing_is_opened_until_the_next_session(at: str, size: BarSize, flat: bool) -> None:
+    assert table(flatten_at=TimeRef.parse("close-10m")).stays_flat(ny(at), size) is flat
+
+
+def test_a_moment_outside_its_session_is_due_too() -> None:
+    assert table(evaluate=TimeRef.parse("close+5m")).due(ny("2012-07-02 16:04"), ny("2012-07-02 16:05")).evaluate
+    assert table(evaluate=TimeRef.parse("open-5m")).due(ny("2012-07-02 09:24"), ny("2012-07-02 09:25")).evaluate
+
+
+def test_a_window_of_an_evening_session_lies_on_the_evening_before() -> None:
+    chicago = sessions("CMES")
+    timetable = Timetable(ScheduleSpec(calendar="CMES", window=(time(18, 0), time(20, 0))), chicago)
+    evening = datetime(2012, 7, 2, 19, 0, tzinfo=chicago.zone).astimezone(UTC)
+    assert timetable.in_window(evening)
+    assert not timetable.in_window(evening + timedelta(hours=2))
 
 
 @pytest.mark.parametrize(
