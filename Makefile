@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install clients demo test lint check bench lock clean
+.PHONY: help install clients demo test kill-test lint check bench lock clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ demo: install ## trade the strategies in strategies.d against the embedded paper
 
 test: install clients ## run every test
 	$(BIN)/python -m pytest
+
+KILLS ?= 200
+kill-test: install ## kill the runner KILLS times (200) and see that nothing is lost or doubled
+	RUNNER_KILLS=$(KILLS) RUNNER_EXITS=15 $(BIN)/python -m pytest tests/live
 
 lint: install ## check format, style, types and import floors
 	$(BIN)/ruff format --check .

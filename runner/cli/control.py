@@ -11,6 +11,7 @@ from runner.cli.client import CHANGE_TIMEOUT_S, call
 from runner.cli.group import Command
 from runner.cli.output import Column, show_json, show_table
 from runner.cli.settings import Settings
+from runner.errors import ExitCode
 
 COLUMNS = (Column("Strategy"), Column("Phase", tone="phase"), Column("Reason", folds=True))
 
@@ -25,9 +26,11 @@ def change(settings: Settings, verb: str, name: str | None, *, everything: bool,
     result = call(state_dir, verb, timeout_s=CHANGE_TIMEOUT_S, reason=said, **target, **more)
     if settings.json:
         show_json(result)
-        return
-    rows = [[line["name"], line["phase"], line.get("reason") or ""] for line in result["changed"]]
-    show_table(COLUMNS, rows, settings, empty="nothing to do")
+    else:
+        rows = [[line["name"], line["phase"], line.get("reason") or ""] for line in result["changed"]]
+        show_table(COLUMNS, rows, settings, empty="nothing to do")
+    if verb == "start" and any(line["phase"] == "Failed" for line in result["changed"]):
+        click.get_current_context().exit(int(ExitCode.PROBLEMS))
 
 
 name_argument = click.argument("name", required=False)

@@ -69,7 +69,8 @@ def gateway(
 
     Any IB client may connect. One line on stdout says when it accepts connections; Ctrl-C ends it.
     """
-    ctx.ensure_object(Settings).configure_logging(level=logging.WARNING)
+    shown = ctx.ensure_object(Settings)
+    shown.configure_logging(level=logging.WARNING)
     if with_parent:
         threading.Thread(target=_end_with, args=(os.getppid(),), name="with-parent", daemon=True).start()
 
@@ -81,7 +82,8 @@ def gateway(
         options["accounts"] = accounts
     if amounts:
         options["cash"] = amounts
-    ctx.exit(run_gateway(GatewaySettings(start=start, enforce_limits=not no_limits, **options)) or 0)
+    checked = GatewaySettings(start=start, enforce_limits=not no_limits, **options)
+    ctx.exit(run_gateway(checked, as_json=shown.json) or 0)
 
 
 def _end_with(parent: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import logging
 import signal
@@ -183,6 +184,7 @@ def run_gateway(settings: GatewaySettings, *, as_json: bool = False) -> int:
     from runner.gateway.exchange import PaperExchange
 
     exchange = PaperExchange(settings)
+    gc.freeze()  # the prices stay: no garbage collection needs to walk over them
 
     def ready(port: int) -> None:
         if as_json:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from runner.broker.ib_connection import IBSettings
 from runner.errors import ConfigError, ExitCode, RunnerError
@@ -21,6 +24,7 @@ from runner.spec.config import GatewayConfig, RunnerConfig
 from runner.spec.folder import Folder, load_folder
 from runner.spec.render import render_text
 from runner.spec.spec import StrategySpec
+from runner.store.state_dir import StateDir
 
 GATEWAY_STATE = "gateway.db"
 WARM_TIMEOUT_S = 3_600.0
@@ -38,13 +42,55 @@ def run_daemon(
     ConfigError, whose exit code 78 keeps a supervisor from trying again.
     """
     specs = read_specs(config, only)
-    with open_manager(config) as manager:
-        failures = start_all(manager, specs, only, start=not once)
-        if once:
-            if ready is not None:
-                ready()
-            return ExitCode.PROBLEMS if failures else ExitCode.OK
-        return asyncio.run(_serve(manager, ready))
+    with StopSignals() as signals:
+        try:
+            with open_manager(config) as manager:
+                failures = start_all(manager, specs, only, start=not once)
+                if once:
+                    if ready is not None:
+                        ready()
+                    return ExitCode.PROBLEMS if failures else ExitCode.OK
+                return asyncio.run(_serve(manager, signals, ready))
+        except _Stopped:
+            return ExitCode.OK
+
+
+class _Stopped(BaseException):
+    """A signal came before there was anything that could be told to stop."""
+
+
+class StopSignals:
+    """SIGINT, SIGTERM and SIGHUP end the runner in good order, whatever it is doing. A second one ends it at once,
+    which loses nothing either: the next start finds everything in the journal and at IB."""
+
+    def __init__(self) -> None:
+        self._before: dict[signal.Signals, Any] = {}
+        self._asked = False
+        self._tell: Callable[[], object] | None = None
+
+    def __enter__(self) -> StopSignals:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def on_stop(self, tell: Callable[[], object]) -> None:
+        """From now on a signal calls `tell`, in the main thread between two instructions; before, it raises."""
+        self._tell = tell
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._asked:
+            os._exit(ExitCode.INTERRUPTED)
+        self._asked = True
+        log.info("%s: stopping", signal.Signals(number).name)
+        if self._tell is None:
+            raise _Stopped
+        self._tell()
 
 
 def read_specs(config: RunnerConfig, only: str | None) -> tuple[StrategySpec, ...]:
@@ -65,7 +111,8 @@ def report_problems(folder: Folder) -> None:
 
 
 def start_all(manager: StrategyManager, specs: tuple[StrategySpec, ...], only: str | None, *, start: bool) -> list[str]:
-    """Syncs the store, then starts every enabled strategy, YAML and hand-written. Returns those that could not start.
+    """Syncs the store, then starts every strategy that is enabled or has something to guard. Returns those that could
+    not start.
 
     One that cannot start keeps nobody else from starting.
     """
@@ -73,7 +120,7 @@ def start_all(manager: StrategyManager, specs: tuple[StrategySpec, ...], only: s
     if not start:
         return []
     by_name = {spec.name: spec for spec in specs}
-    names = [spec.name for spec in specs if spec.enabled]
+    names = [spec.name for spec in specs if spec.enabled or _is_exposed(manager, spec.name)]
     names += [
         row.strategy
         for row in manager.strategies.all()
@@ -97,32 +144,43 @@ def start_all(manager: StrategyManager, specs: tuple[StrategySpec, ...], only: s
     return failed
 
 
+def _is_exposed(manager: StrategyManager, name: str) -> bool:
+    """Whether a strategy has positions or working orders: disabled, it guards the first and cancels the others."""
+    held = any(position.quantity for position in manager.portfolio_manager.positions(name))
+    return held or bool(manager.journal.intents(open_only=True, strategy=name))
+
+
 @contextmanager
 def open_manager(config: RunnerConfig, *, gateway: GatewayConfig | None = None) -> Iterator[StrategyManager]:
     """A connected manager, with the embedded gateway in front of it when no other gateway is configured.
 
-    Everything is closed in the reverse order, whatever happens inside.
+    The state directory is locked first and released last, so that everything in it has one owner at a time. Everything
+    is closed in the reverse order, whatever happens inside.
     """
     gateway = gateway or config.gateway
-    if not gateway.embedded:
-        if config.ib.port is None:
-            raise ConfigError("ib.port is not set and gateway.embedded is false", hint="set one of them in runner.yaml")
-        with _manager(config, config.ib.port, follow=False) as manager:
-            yield manager
-        return
-    if config.ib.mode == "live":
+    port = config.ib.port
+    if not gateway.embedded and port is None:
+        raise ConfigError("ib.port is not set and gateway.embedded is false", hint="set one of them in runner.yaml")
+    if gateway.embedded and config.ib.mode == "live":
         raise ConfigError("mode live cannot use the embedded paper gateway", hint="set ib.port to the live gateway's")
-    embedded = EmbeddedGateway(gateway_arguments(gateway, config.state_dir), config.state_dir / "gateway.log")
-    try:
-        log.info("%s", embedded.banner)
-        with _manager(config, embedded.port, follow=True) as manager:
-            yield manager
-    finally:
-        embedded.close()
+    with StateDir.open(config.state_dir) as state:
+        if not gateway.embedded:
+            assert port is not None
+            with _manager(config, state, port, follow=False) as manager:
+                yield manager
+            return
+        embedded = EmbeddedGateway(gateway_arguments(gateway, config.state_dir), config.state_dir / "gateway.log")
+        try:
+            log.info("%s", embedded.banner)
+            with _manager(config, state, embedded.port, follow=True) as manager:
+                embedded.keep_alive(manager.notice)
+                yield manager
+        finally:
+            embedded.close()
 
 
 @contextmanager
-def _manager(config: RunnerConfig, port: int, *, follow: bool) -> Iterator[StrategyManager]:
+def _manager(config: RunnerConfig, state: StateDir, port: int, *, follow: bool) -> Iterator[StrategyManager]:
     ib = config.ib
     settings = IBSettings(
         host=ib.host if not follow else "127.0.0.1",
@@ -132,7 +190,7 @@ def _manager(config: RunnerConfig, port: int, *, follow: bool) -> Iterator[Strat
         mode=ib.mode,
         live_accounts=ib.live_accounts,
     )
-    manager = StrategyManager(config, settings, follow=follow)
+    manager = StrategyManager(config, settings, follow=follow, state=state)
     try:
         yield manager
     finally:
@@ -143,7 +201,7 @@ def _manager(config: RunnerConfig, port: int, *, follow: bool) -> Iterator[Strat
 def gateway_arguments(gateway: GatewayConfig, state_dir: Path) -> list[str]:
     """Command-line arguments of the embedded gateway. It keeps its books beside ours, so that they agree later."""
     said = gateway.said()
-    arguments = ["--port", "0", "--state", str(state_dir / GATEWAY_STATE)]
+    arguments = ["--state", str(state_dir / GATEWAY_STATE)]
     for name in ("data", "speed", "start", "end", "step", "seed", "base_currency"):
         if name in said:
             arguments += [f"--{name.replace('_', '-')}", str(said[name])]
@@ -156,28 +214,25 @@ def gateway_arguments(gateway: GatewayConfig, state_dir: Path) -> list[str]:
     return arguments
 
 
-async def _serve(manager: StrategyManager, ready: Callable[[], None] | None) -> int:
-    """Answers on the control socket until a signal comes. A second signal ends at once; a restart finds everything."""
+async def _serve(manager: StrategyManager, signals: StopSignals, ready: Callable[[], None] | None) -> int:
+    """Answers on the control socket until a signal comes."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-
-    def asked(number: int) -> None:
-        log.info("%s: stopping", signal.Signals(number).name)
-        stop.set()
-        loop.remove_signal_handler(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked, number)
+    signals.on_stop(lambda: loop.call_soon_threadsafe(stop.set))
     verbs = Verbs(manager)
     server = ControlServer(manager.config.state_dir, verbs.verbs(), verbs.streams())
     await server.start()
     opening = asyncio.create_task(asyncio.to_thread(_open_market, manager, ready))
+    opening.add_done_callback(lambda task: stop.set() if task.exception() is not None else None)
     try:
         await stop.wait()
     finally:
         manager.stop_waiting()
-        await opening
         await server.close()
+        await opening
+        if manager.master.following:
+            # The market must not go on without the strategies: what it did meanwhile would come late into the books.
+            await asyncio.to_thread(manager.finish_following)
     return ExitCode.OK
 
 
@@ -187,6 +242,7 @@ def _open_market(manager: StrategyManager, ready: Callable[[], None] | None) -> 
         manager.wait_until_warm(runtime.name, WARM_TIMEOUT_S)
     if manager.stopping:
         return
+    manager.compare_positions()
     if manager.master.following:
         manager.follow_market(lambda: None)
     if ready is not None:

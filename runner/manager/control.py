@@ -78,7 +78,8 @@ class ControlServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            line = await asyncio.wait_for(reader.readline(), READ_TIMEOUT_S)
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                line = await reader.readline()
         except ValueError:
             await _reply(writer, _refusal(f"a request is longer than {MAX_LINE_BYTES} bytes", ExitCode.USAGE))
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -25,7 +25,7 @@ from runner.broker.market_data import MarketDataHub
 from runner.broker.pacing import HistoryPacer, Pacer
 from runner.broker.requests import InstrumentResolver
 from runner.broker.session import Session
-from runner.errors import GatewayError, NotConnected
+from runner.errors import GatewayError, NotConnected, RunnerError
 from runner.model.bars import BarSize
 from runner.model.clock import Clock
 from runner.model.instruments import Instrument, InstrumentQuery, SecType
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 MASTER_CLIENT_ID = 0
 RECONNECT_FIRST_S, RECONNECT_LAST_S = 1.0, 30.0
+SESSIONS_WAIT_S, SESSIONS_POLL_S = 60.0, 0.05
+"""How long a replay waits for the strategies' own sessions after the gateway was lost, and how often it looks."""
 MARK_S = 1.0
 """How often positions are valued, live."""
 CHECK_S = 60.0
@@ -78,6 +80,8 @@ class MasterSession:
         self._locked: dict[int, str] = {}
         self._doubtful: dict[int, int] = {}
         self._follower: asyncio.Task[None] | None = None
+        self._stepped: Callable[[], None] | None = None
+        self._compared_at = 0.0
         self.warming = ""
         """What history is being fetched, and how far it has come; empty when none is."""
 
@@ -106,7 +110,8 @@ class MasterSession:
 
     async def read_positions(self) -> dict[int, Decimal]:
         """The same, asked for now."""
-        await asyncio.wait_for(self.ib.reqPositionsAsync(), self._settings.timeout_s)
+        async with asyncio.timeout(self._settings.timeout_s):
+            await self.ib.reqPositionsAsync()
         return self.positions()
 
     def symbols(self) -> dict[int, str]:
@@ -175,10 +180,11 @@ class MasterSession:
         """A frozen gateway keeps its socket open: a session that stops answering is dropped, which reconnects it."""
         while True:
             await self._stands.wait()
-            await Heartbeat(self.ib, self.clock, lambda why: log.error("%s: %s", self.address, why)).run()
-            self._stands.clear()
-            if self.connected:
-                await disconnect(self.ib)
+            ib = self.ib
+            await Heartbeat(ib, self.clock, lambda why: log.error("%s: %s", self.address, why)).run()
+            if ib is self._ib:  # not yet replaced by a new one
+                self._stands.clear()
+                await disconnect(ib)
 
     async def _keep_connected(self) -> None:
         """Reconnects with back-off for ever; strategies reconnect their own sessions the same way."""
@@ -186,23 +192,51 @@ class MasterSession:
         while True:
             await self._lost.wait()
             self._lost.clear()
+            self._stands.clear()
             self._manager.notice(
                 "connection_lost", f"the session with {self.address} was lost; no positions are opened"
             )
             delay = RECONNECT_FIRST_S
-            while not self.connected:
+            while not await self._reconnected():
                 await asyncio.sleep(delay)
-                try:
-                    self._ib = await connect_to_ib(self._settings, MASTER_CLIENT_ID, follow=self.following, master=True)
-                except GatewayError as error:
-                    log.warning("%s", error.message)
-                    delay = min(delay * 2, RECONNECT_LAST_S)
-            self._listen()
+                delay = min(delay * 2, RECONNECT_LAST_S)
+            self._stands.set()
+            self._manager.notice("connection_restored", f"the session with {self.address} stands again")
+            await self._follow_again()
+
+    async def _follow_again(self) -> None:
+        """A replay goes on where it stood, once the strategies have their sessions again: what became of their orders
+        must be known before the market's day is over."""
+        assert self._manager is not None
+        stepped = self._stepped
+        if stepped is None:
+            return
+        await self.stop_following()
+        self._stepped = stepped  # remembered, should the session be lost again meanwhile
+        deadline = self.clock.monotonic() + SESSIONS_WAIT_S
+        while (  # noqa: ASYNC110  # the sessions belong to many loops, none of which tells this one
+            self.connected and not self._manager.sessions_stand() and self.clock.monotonic() < deadline
+        ):
+            await asyncio.sleep(SESSIONS_POLL_S)
+        if self.connected and self._stepped is stepped:
+            self.start_following(stepped)
+
+    async def _reconnected(self) -> bool:
+        """One attempt to have a session again with everything on it."""
+        assert self._manager is not None
+        try:
+            if not self.connected:
+                self._ib = await connect_to_ib(self._settings, MASTER_CLIENT_ID, follow=self.following, master=True)
+                self._listen()
             self.resolver.attach(self.ib)
             self.history.attach(self.ib)
             await self.hub.attach(self.ib)
-            self._stands.set()
-            self._manager.notice("connection_restored", f"the session with {self.address} stands again")
+            await account_values(self.ib)
+        except RunnerError as error:
+            log.warning("%s", error.message)
+        except Exception:  # whatever it was, the runner must not be without its session for ever
+            log.exception("the master session could not be opened")
+        return self.connected
 
     def _spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -223,12 +257,29 @@ class MasterSession:
         async def deliver(at: datetime) -> None:
             self._mark()
             await self.hub.deliver(at)
+            now = self.clock.monotonic()
+            if now - self._compared_at >= CHECK_S:
+                self._compared_at = now
+                self.check_books()
             stepped()
 
+        self._stepped = stepped
         if self._follower is None:
-            self._follower = self._spawn(follow(self.ib, self.clock, deliver), "follow-market")
+            self._follower = self._spawn(self._follow(deliver), "follow-market")
+
+    async def _follow(self, deliver: Callable[[datetime], Awaitable[None]]) -> None:
+        """Until the market has played all of its data, or its session ends; the next session goes on with it."""
+        while True:
+            try:
+                await follow(self.ib, self.clock, deliver)
+                return
+            except NotConnected as error:
+                log.info("%s", error.message)
+                if not self.connected:
+                    return
 
     async def stop_following(self) -> None:
+        self._stepped = None
         if self._follower is not None:
             self._follower.cancel()
             await asyncio.gather(self._follower, return_exceptions=True)
@@ -309,6 +360,12 @@ class MasterSession:
                 text = f"{name}: the books say {mismatch.ours}, IB holds {mismatch.theirs}; nothing is opened in it"
                 self._locked[con_id] = text
                 self._manager.notice("position_mismatch", text)
+
+    async def compare_now(self) -> None:
+        """The same with positions asked for now. In a replay nothing is under way, so one comparison is enough."""
+        await self.read_positions()
+        for _ in range(MISMATCH_CHECKS if self.following else 1):
+            self.check_books()
 
     def unlock(self, con_id: int) -> None:
         """An operator takes the lock off: what IB holds beyond the strategies' own is nobody's from now on."""

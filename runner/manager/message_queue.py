@@ -69,7 +69,8 @@ class MessageQueue:
                 if isinstance(item, Future):
                     self._deliver(batch)
                     batch = []
-                    item.set_result(None)
+                    if item.set_running_or_notify_cancel():  # whoever waited may have been stopped meanwhile
+                        item.set_result(None)
                 elif isinstance(item, _Stop):
                     self._deliver(batch)
                     return

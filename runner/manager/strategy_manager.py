@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date, datetime
@@ -19,9 +21,9 @@ from runner.base_params import BaseParams, split_params
 from runner.broker.feed import Feed
 from runner.broker.ib_connection import IBSettings
 from runner.broker.live_broker import LiveBroker
-from runner.broker.order_gate import OrderGate
+from runner.broker.order_gate import GateSettings, OrderGate
 from runner.broker.pacing import RATE_PER_S, Pacer
-from runner.errors import ConfigError, RunnerError
+from runner.errors import ConfigError, NotConnected
 from runner.manager.broker_loop import BrokerLoop
 from runner.manager.loading import load_strategy_class, resolve_filename
 from runner.manager.master import GatewayBooks, MasterSession
@@ -43,6 +45,7 @@ from runner.store.state_dir import StateDir
 from runner.store.strategies import StrategyRow, StrategyTable
 from runner.strategy.base_strategy import BaseStrategy
 from runner.strategy.hooks import Hooks, load_hooks
+from runner.strategy.host import HostedStrategy
 from runner.strategy.spec_strategy import SpecStrategy
 
 if TYPE_CHECKING:
@@ -51,7 +54,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_CALENDAR = "XNYS"
-HOOK_WORKERS = 16
 START_TIMEOUT_S = 90.0
 log = logging.getLogger("runner.manager")
 
@@ -93,13 +95,15 @@ class StrategyManager:
             self.sessions = StrategySessions(ib, config.ib.client_id_base)
             self.portfolio_manager = PortfolioManager(self, session_day=self.session_day)
             self.portfolio_manager.start()
-            self._workers = ThreadPoolExecutor(HOOK_WORKERS, thread_name_prefix="hook")
-            self._exit.callback(self._workers.shutdown, wait=False, cancel_futures=True)
+            self._workers: dict[str, ThreadPoolExecutor] = {}
+            self._exit.callback(self._release_workers)
             self._exit.callback(self.portfolio_manager.close)
             self.message_queue = MessageQueue(self._handle, self._overflowed)
             self.message_queue.start()
             self._exit.callback(self.message_queue.close)
-            self.gate = OrderGate(self.journal, ManagerRisk(self, self._runtimes), self.clock)
+            self.gate = OrderGate(
+                self.journal, ManagerRisk(self, self._runtimes), self.clock, GateSettings(runner_id=self._runner_id())
+            )
             self._broker_loop.call(self.master.connect(self), 3 * ib.timeout_s + START_TIMEOUT_S)
             self._exit.callback(self._disconnect_master)
             self._bind_account()
@@ -192,8 +196,11 @@ class StrategyManager:
         if runtime.spec is not None:
             runtime.generation = (self.strategies.get(strategy_symbol) or StrategyRow(strategy="X")).generation
             runtime.instance.generation = runtime.generation
-        if self.journal.operator_state(strategy_symbol) == "paused":
+        ordered = self.journal.operator_state(strategy_symbol)
+        if ordered == "paused":
             runtime.operator_paused = "paused by the operator"
+        elif ordered == "stopped":
+            runtime.operator_paused = self.journal.meta(f"paused:{strategy_symbol}") or ""
         today = self.today(runtime)
         if any(latch.kind == "daily_loss" for latch in self.journal.latches(strategy_symbol, today)):
             runtime.loss_latched_on = today
@@ -210,6 +217,8 @@ class StrategyManager:
         """
         runtime = self.runtime(symbol)
         if by_operator:
+            if runtime.operator_paused:
+                self.journal.set_meta(f"paused:{symbol}", runtime.operator_paused)  # a pause outlives a stop
             self.journal.set_operator_state(symbol, "stopped", reason)
         if runtime.instance is None:
             return True
@@ -242,6 +251,9 @@ class StrategyManager:
                 lambda: self.stopping or runtime.phase not in (StrategyPhase.PENDING, StrategyPhase.WARMING),
                 timeout_s,
             )
+        warming = (StrategyPhase.PENDING, StrategyPhase.WARMING)
+        if all(one.phase not in warming for one in self._runtimes.all()):
+            self._broker_loop.freeze()
         return runtime.phase
 
     def stop_waiting(self) -> None:
@@ -307,7 +319,10 @@ class StrategyManager:
     def resume_strategy(self, name: str, reason: str) -> None:
         """Ends an operator's pause, the latch of a daily loss, and the locks of its instruments; journalled."""
         runtime = self.runtime(name)
-        self.journal.set_operator_state(name, None, reason)
+        if self.journal.operator_state(name) != "stopped":
+            self.journal.set_operator_state(name, None, reason)
+        if self.journal.meta(f"paused:{name}"):
+            self.journal.set_meta(f"paused:{name}", "")
         if runtime.loss_latched_on is not None:
             self.journal.clear_latch(name, runtime.loss_latched_on, "daily_loss", reason, "operator")
 
@@ -324,7 +339,7 @@ class StrategyManager:
         """Pauses the strategy, cancels its orders and closes its positions at market."""
         instance = self.runtime(name).instance
         if instance is None or not instance.is_connected:
-            raise RunnerError(f"{name} has no session, so nothing can be sent for it", hint=f"runner start {name}")
+            raise NotConnected(f"{name} has no session, so nothing can be sent for it", hint=f"runner start {name}")
         await asyncio.to_thread(self.pause_strategy, name, f"flatten: {reason}")
         await instance.run_inside(instance.flatten(reason="flatten"))
 
@@ -358,14 +373,22 @@ class StrategyManager:
     async def settle(self) -> None:
         await asyncio.wrap_future(self.message_queue.barrier())
 
-    async def connect_strategy(self, strategy: BaseStrategy) -> Session:
+    async def connect_strategy(self, strategy: HostedStrategy) -> Session:
         self._runtimes.change(strategy.symbol, lambda runtime: setattr(runtime, "reconciling", True))
         return await self.sessions.open(strategy.symbol, strategy.client_id, may_share=strategy.placement == "broker")
 
-    async def release_session(self, strategy: BaseStrategy, ib: Session) -> None:
+    def session_reconciled(self, strategy: str) -> None:
+        """A first session may trade once the strategy is warm; a new one of a running strategy may at once."""
+
+        def change(runtime: Runtime) -> None:
+            runtime.reconciling = runtime.phase is not StrategyPhase.RUNNING
+
+        self._runtimes.change(strategy, change)
+
+    async def release_session(self, strategy: HostedStrategy, ib: Session) -> None:
         await self.sessions.close(strategy.symbol, strategy.client_id, ib)
 
-    def create_broker(self, strategy: BaseStrategy, ib: Session) -> LiveBroker:
+    def create_broker(self, strategy: HostedStrategy, ib: Session) -> LiveBroker:
         return LiveBroker(
             ib,
             strategy.symbol,
@@ -426,11 +449,19 @@ class StrategyManager:
             raise ConfigError(f"there is no ArcticDB library called {library!r}", hint="check universe.library")
         return self.store.symbols(library)
 
-    async def session_mark(self, strategy: str, day: date) -> Decimal:
+    def use_calendar(self, strategy: str, code: str) -> None:
+        self._runtimes.change(strategy, lambda runtime: setattr(runtime, "calendar", code))
+
+    async def session_mark(self, strategy: str, day: date, net: Decimal) -> Decimal:
         runtime = self.runtime(strategy)
         if day not in runtime.session_marks:
-            net = self.portfolio_manager.strategy_pnl(strategy).net
-            mark = await asyncio.to_thread(self.journal.session_equity, strategy, day, net)
+            if runtime.session_marks and day > max(runtime.session_marks):
+                # This process has seen the session before: nobody can have marked this one, so there is nothing to
+                # wait for. The mark is on disk no later than the next order's intent.
+                self.journal.put_session_equity(strategy, day, net).add_done_callback(self._written)
+                mark = net
+            else:
+                mark = await asyncio.to_thread(self.journal.session_equity, strategy, day, net)
             runtime.session_marks = {day: mark}
         return runtime.session_marks[day]
 
@@ -460,11 +491,23 @@ class StrategyManager:
         return found
 
     async def save_memory(self, strategy: str, memory: dict[str, Any]) -> None:
-        await asyncio.to_thread(self.journal.set_meta, f"memory:{strategy}", json.dumps(memory, sort_keys=True))
+        # Not waited for: the journal writes in order, so it is on disk no later than the intent of the next order.
+        written = self.journal.put_meta(f"memory:{strategy}", json.dumps(memory, sort_keys=True))
+        written.add_done_callback(self._written)
+
+    def _written(self, done: Future[None]) -> None:
+        """Of a write that nobody waits for: a refusal is said, and the next order's commit meets it too."""
+        error = done.exception()
+        if error is not None and not self.stopping:
+            self.notice("store", f"a strategy's memory could not be journalled: {error}")
 
     async def in_worker(self, strategy: str, call: Callable[[], T], timeout_s: float) -> T:
-        loop = asyncio.get_running_loop()
-        return await asyncio.wait_for(loop.run_in_executor(self._workers, call), timeout_s)
+        # One thread per strategy: a hook that blocks for ever takes away nobody else's.
+        worker = self._workers.get(strategy)
+        if worker is None:
+            worker = self._workers[strategy] = ThreadPoolExecutor(1, thread_name_prefix=f"hook-{strategy}")
+        async with asyncio.timeout(timeout_s):
+            return await asyncio.get_running_loop().run_in_executor(worker, call)
 
     # the replay ------------------------------------------------------------------------------------------------
 
@@ -476,6 +519,20 @@ class StrategyManager:
         """Holds the market where it is, with everything booked that happened before."""
         self._broker_loop.call(self.master.stop_following(), START_TIMEOUT_S)
         self.message_queue.barrier().result(START_TIMEOUT_S)
+
+    def sessions_stand(self) -> bool:
+        """Whether every running strategy has a session on which its orders have been reconciled."""
+        return all(
+            one.instance.is_connected and not one.reconciling
+            for one in self._runtimes.all()
+            if one.instance is not None and one.instance.is_running and one.phase is StrategyPhase.RUNNING
+        )
+
+    def compare_positions(self) -> None:
+        """Compares the books with IB's positions now. What differs is locked: at once in a replay, whose market waits,
+        and live when it still differs at the next regular comparison."""
+        self.message_queue.barrier().result(START_TIMEOUT_S)
+        self._broker_loop.call(self.master.compare_now(), START_TIMEOUT_S)
 
     def read_gateway_books(self) -> GatewayBooks:
         """The gateway's own positions and account values, asked for now."""
@@ -496,6 +553,16 @@ class StrategyManager:
     def notice(self, code: str, text: str, strategy: str = "") -> None:
         log.warning("%s", text)
         self.publish(Notice(at=self.clock.now(), strategy=strategy, code=code, text=text))
+
+    def _runner_id(self) -> str:
+        """Four characters that begin every order reference of this state directory, so that two runners on one account
+        never take each other's orders for their own. Made once, from the directory's first place."""
+        known = self.journal.meta("runner_id")
+        if known is None:
+            digest = hashlib.sha256(str(self.config.state_dir.resolve()).encode()).digest()
+            known = base64.b32encode(digest).decode().lower()[:4]
+            self.journal.set_meta("runner_id", known)
+        return known
 
     def _bind_account(self) -> None:
         """A state directory belongs to one account: its books would be wrong for another."""
@@ -518,6 +585,10 @@ class StrategyManager:
         if held:
             names = ", ".join(f"{quantity} of {con_id}" for con_id, quantity in held.items())
             self.notice("unassigned", f"the account holds positions of no strategy, which are left alone: {names}")
+
+    def _release_workers(self) -> None:
+        for worker in self._workers.values():
+            worker.shutdown(wait=False, cancel_futures=True)
 
     def _disconnect_master(self) -> None:
         self._broker_loop.call(self.master.disconnect(), START_TIMEOUT_S)

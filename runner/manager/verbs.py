@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, ExitCode, RunnerError
 from runner.manager.control import Stream, Verb
 from runner.manager.journal_views import events_view, fills_view, orders_view, position_row
 from runner.manager.runtime import Runtime
@@ -17,10 +17,15 @@ from runner.store.codec import decimal_text, event_to_json
 
 MAX_ROWS = 10_000
 STREAM_BATCH = 1_000
-FOLLOW_WAIT_S = 1.0
 
 START_WAIT_S = 60.0
 """How long `start` waits for a strategy to be warm before it answers."""
+
+
+class NotDone(RunnerError):
+    """Something that was ordered could not be done, or not for all."""
+
+    exit_code = ExitCode.PROBLEMS
 
 
 class Verbs:
@@ -129,11 +134,25 @@ class Verbs:
         journal = self._manager.journal
         since = args.get("since")
         seq = journal.last_seq() if since is None else int(since)
-        while True:
-            for number, event in await asyncio.to_thread(journal.events, seq, STREAM_BATCH):
-                await send(event_to_json(event, number))
-                seq = number
-            await asyncio.to_thread(journal.wait_for, seq + 1, FOLLOW_WAIT_S)
+        loop, more = asyncio.get_running_loop(), asyncio.Event()
+
+        def committed(_: object) -> None:
+            try:
+                loop.call_soon_threadsafe(more.set)
+            except RuntimeError:  # the loop has ended, and this follower with it
+                pass
+
+        unsubscribe = journal.subscribe(committed)
+        try:
+            while True:
+                more.clear()
+                for number, event in await asyncio.to_thread(journal.events, seq, STREAM_BATCH):
+                    await send(event_to_json(event, number))
+                    seq = number
+                    more.set()  # there may be another batch
+                await more.wait()
+        finally:
+            unsubscribe()
 
     # ordering --------------------------------------------------------------------------------------------------
 
@@ -142,15 +161,19 @@ class Verbs:
         if args.get("file"):
             await asyncio.to_thread(self._manager.register_python, str(args["name"]), str(args["file"]))
         names = self._names(args, known_only=False)
-        for name in names:
-            await asyncio.to_thread(self._manager.start_strategy, name)
+        await _each(names, lambda name: asyncio.to_thread(self._manager.start_strategy, name))
         await asyncio.gather(*(asyncio.to_thread(self._manager.wait_until_warm, name, START_WAIT_S) for name in names))
         return self._changed(names)
 
     async def stop(self, args: Mapping[str, Any]) -> dict[str, Any]:
         names = self._names(args)
         reason = str(args.get("reason") or "stopped by the operator")
-        await asyncio.gather(*(asyncio.to_thread(self._manager.stop_strategy, name, reason, True) for name in names))
+
+        async def stop(name: str) -> None:
+            if not await asyncio.to_thread(self._manager.stop_strategy, name, reason, True):
+                raise NotDone(f"{name} does not stop: its own code blocks", hint="restart the runner to be rid of it")
+
+        await _each(names, stop)
         return self._changed(names)
 
     async def pause(self, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,9 +191,20 @@ class Verbs:
         return self._changed(names)
 
     async def flatten(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Closes positions. With `all` a strategy that neither holds anything nor has a session is only paused."""
         names = self._names(args)
-        for name in names:
-            await self._manager.flatten_strategy(name, str(args.get("reason") or "flattened by the operator"))
+        reason = str(args.get("reason") or "flattened by the operator")
+        books = self._manager.portfolio_manager
+
+        async def flatten(name: str) -> None:
+            instance = self._manager.runtime(name).instance
+            connected = instance is not None and instance.is_connected
+            if args.get("all") and not connected and not any(held.quantity for held in books.positions(name)):
+                await asyncio.to_thread(self._manager.pause_strategy, name, reason)
+            else:
+                await self._manager.flatten_strategy(name, reason)
+
+        await _each(names, flatten)
         return self._changed(names)
 
     def _names(self, args: Mapping[str, Any], *, known_only: bool = True) -> list[str]:
@@ -190,6 +224,18 @@ class Verbs:
             phase, reason = runtime.shown_phase(self._manager.today(runtime))
             rows.append({"name": name, "phase": phase.value, "reason": reason})
         return {"changed": rows}
+
+
+async def _each(names: Sequence[str], work: Callable[[str], Awaitable[Any]]) -> None:
+    """Does `work` for all of them at the same time. One that fails keeps none of the others from being done: what
+    failed is said when all are through."""
+    results = await asyncio.gather(*(work(name) for name in names), return_exceptions=True)
+    failures = [(name, result) for name, result in zip(names, results, strict=True) if isinstance(result, Exception)]
+    if len(names) == 1 and failures:
+        raise failures[0][1]
+    if failures:
+        said = "; ".join(f"{name}: {getattr(error, 'message', error)}" for name, error in failures)
+        raise NotDone(f"{len(failures)} of {len(names)} could not be done: {said}", hint="the others are done")
 
 
 def _limit(args: Mapping[str, Any]) -> int:

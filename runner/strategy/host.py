@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from runner.broker.feed import Feed
 from runner.broker.live_broker import LiveBroker
 from runner.model.bars import Bar, BarSize
-from runner.model.events import Event, StrategyPhase
+from runner.model.events import CommissionCharged, Event, Filled, Notice, StatusChanged, StrategyPhase
 from runner.model.instruments import Instrument, InstrumentQuery
 from runner.portfolio.portfolio_manager import PortfolioManager
 from runner.store.strategies import StrategyRow
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from runner.broker.session import Session
-    from runner.strategy.base_strategy import BaseStrategy
 
 T = TypeVar("T")
 
@@ -36,6 +35,26 @@ class HostClock(Protocol):
     def monotonic(self) -> float: ...
 
     async def sleep_until(self, at: datetime) -> None: ...
+
+
+class HostedStrategy(Protocol):
+    """What the manager needs of a strategy that it hosts. Fitted by `BaseStrategy`."""
+
+    symbol: str
+    client_id: int
+    generation: int
+
+    @property
+    def placement(self) -> str:
+        """`thread` or `broker`: whose loop its session belongs to."""
+
+    def take_fill(self, fill: Filled) -> None: ...
+
+    def take_status_change(self, change: StatusChanged) -> None: ...
+
+    def on_commission(self, commission: CommissionCharged) -> None: ...
+
+    def on_notice(self, notice: Notice) -> None: ...
 
 
 class StrategyHost(Protocol):
@@ -60,14 +79,14 @@ class StrategyHost(Protocol):
     async def settle(self) -> None:
         """Returns when all that was published before has been journalled and folded."""
 
-    async def connect_strategy(self, strategy: BaseStrategy) -> Session: ...
+    async def connect_strategy(self, strategy: HostedStrategy) -> Session: ...
 
     def session_reconciled(self, strategy: str) -> None:
         """What IB knows of the strategy's orders has been folded in, on a first session or a new one."""
 
-    async def release_session(self, strategy: BaseStrategy, ib: Session) -> None: ...
+    async def release_session(self, strategy: HostedStrategy, ib: Session) -> None: ...
 
-    def create_broker(self, strategy: BaseStrategy, ib: Session) -> LiveBroker: ...
+    def create_broker(self, strategy: HostedStrategy, ib: Session) -> LiveBroker: ...
 
     async def qualify(self, queries: Sequence[InstrumentQuery]) -> list[Instrument]:
         """Contracts as IB knows them, in the order asked for; ContractNotFound names the ones it does not."""
@@ -85,7 +104,7 @@ class StrategyHost(Protocol):
         """Makes the shared FX cache know these currencies; CurrencyWithoutRate for the first that has no rate."""
 
     def may_open(self, strategy: str) -> bool:
-        """Whether an operator, a latch or the connection keeps the strategy from opening positions."""
+        """False while an operator or the day's loss keeps the strategy from opening positions."""
 
     def loss_paused(self, strategy: str) -> bool:
         """Whether the daily loss limit was reached in the session under way."""

@@ -28,6 +28,25 @@ def test_events_are_handled_in_order_and_a_barrier_waits_for_those_before_it() -
     queue.close()
 
 
+def test_a_barrier_whose_waiter_was_stopped_does_no_harm() -> None:
+    """A strategy that is stopped while it settles cancels its barrier; every later fill must still be booked."""
+    gate, seen = threading.Event(), []
+
+    def handle(batch: Sequence[Event]) -> None:
+        gate.wait(10)
+        seen.extend(batch)
+
+    queue = MessageQueue(handle, lambda _: None)
+    queue.start()
+    queue.put(notice(0))
+    assert queue.barrier().cancel()
+    gate.set()
+    queue.put(notice(1))
+    queue.barrier().result(10)
+    assert len(seen) == 2
+    queue.close()
+
+
 def test_closing_handles_what_is_queued() -> None:
     gate, seen = threading.Event(), []
 
