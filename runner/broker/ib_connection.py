@@ -64,7 +64,7 @@ async def connect_to_ib(settings: IBSettings, client_id: int, *, follow: bool = 
     """A synchronised session under `client_id`.
 
     `master` keeps the account updates and positions that IB broadcasts; every other session switches them off, because
-    each fill would be decoded once per session. What IB tells it of the others' orders it ignores. `follow` makes a
+    each fill would be decoded once per session. Of the others' orders it hears the executions only. `follow` makes a
     replaying gateway wait for this session.
 
     Raises ClientIdInUse, WrongAccount, NotConnected.

@@ -41,8 +41,8 @@ SNAPSHOT_TIMEOUT_S = 30.0
 """How long each list of a snapshot may take; a list without its end counts as no answer."""
 TIME_TIMEOUT_S = 10.0
 
-_ORDER_MESSAGES = (3, 5, 11, 59)
-"""Order status, open order, execution, commission, as numbered on the wire."""
+_ORDER_MESSAGES = (3, 5)
+"""Order status and open order, as numbered on the wire."""
 
 log = logging.getLogger(__name__)
 
@@ -188,8 +188,9 @@ class Session(IB):
             self._listeners = (*self._listeners, listener)
 
     def ignore_orders(self) -> None:
-        """Stop decoding what is said about orders. IB tells the master of every client's: each session hears of its own
-        anyway, and decoding everything twice was a quarter of the broker loop's time in a burst."""
+        """Stop decoding open orders and their states. IB tells the master of every client's: each session hears of its
+        own anyway, and decoding them twice was most of a quarter of the broker loop's time in a burst. Executions and
+        commissions are still read: those of a strategy that does not run would be heard by nobody else."""
         for number in _ORDER_MESSAGES:
             self.client.decoder.handlers[number] = _ignored
 

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runner.broker.clock import BrokerClock, follow
+from runner.broker.facts import FactListener
 from runner.broker.history import HistoryService, Progress
 from runner.broker.ib_connection import (
     AccountValue,
@@ -27,14 +28,12 @@ from runner.broker.requests import InstrumentResolver
 from runner.broker.session import Session
 from runner.errors import GatewayError, NotConnected, RunnerError
 from runner.model.bars import BarSize
-from runner.model.clock import Clock
+from runner.model.events import Event, Notice
 from runner.model.instruments import Instrument, InstrumentQuery, SecType
 from runner.model.money import exact
 from runner.portfolio.fx_cache import CurrencyWithoutRate
+from runner.portfolio.portfolio_manager import PortfolioManager
 from runner.store.bars import BarCache
-
-if TYPE_CHECKING:
-    from runner.manager.strategy_manager import StrategyManager
 
 MASTER_CLIENT_ID = 0
 RECONNECT_FIRST_S, RECONNECT_LAST_S = 1.0, 30.0
@@ -67,12 +66,29 @@ class GatewayBooks:
 class MasterSession:
     """Lives on the broker loop. Reading properties may be used from any thread."""
 
-    def __init__(self, settings: IBSettings, system: Clock, *, follow: bool) -> None:
-        self.clock = BrokerClock(system)
+    def __init__(
+        self,
+        settings: IBSettings,
+        clock: BrokerClock,
+        *,
+        follow: bool,
+        books: PortfolioManager,
+        cache: BarCache,
+        publish: Callable[[Event], None],
+        sessions_stand: Callable[[], bool],
+        orphans: FactListener,
+    ) -> None:
+        """`sessions_stand` says whether the strategies' own sessions are open and reconciled; `orphans` is told what IB
+        says of the orders of strategies that do not run."""
+        self.clock = clock
         self.account = ""
         self.following = follow
         self._settings = settings
-        self._manager: StrategyManager | None = None
+        self._books = books
+        self._cache = cache
+        self._publish = publish
+        self._sessions_stand = sessions_stand
+        self._orphans = orphans
         self._ib: Session | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lost = asyncio.Event()
@@ -122,30 +138,30 @@ class MasterSession:
 
     # opening and closing ---------------------------------------------------------------------------------------
 
-    async def connect(self, manager: StrategyManager) -> None:
+    async def connect(self) -> None:
         """Opens the session, reads the account, and builds the services on it."""
-        self._manager = manager
         self._ib = await connect_to_ib(self._settings, MASTER_CLIENT_ID, follow=self.following, master=True)
         self.account = account_of(self.ib.managedAccounts(), self._settings)
         if self.following:
             self.clock.advance(await self.ib.server_time())
         rows = await account_values(self.ib)
         own = [row for row in rows if row.account in (self.account, "All")]
-        manager.portfolio_manager.determine_base_currency(own)
-        manager.portfolio_manager.update_account(own)
+        self._books.determine_base_currency(own)
+        self._books.update_account(own)
         pacer = Pacer(self.clock)
         self._history_pacer = HistoryPacer(self.clock, strict=not self.following)
         self.resolver = InstrumentResolver(self.ib, pacer)
         self.history = HistoryService(
             self.ib,
-            BarCache(manager.store),
+            self._cache,
             self._history_pacer,
             self.clock,
             progress=self._show_progress,
-            on_notice=manager.publish,
+            on_notice=self._publish,
         )
-        self.hub = MarketDataHub(self.ib, self.history, self.clock, on_notice=manager.publish)
+        self.hub = MarketDataHub(self.ib, self.history, self.clock, on_notice=self._publish)
         self._listen()
+        await self.ib.snapshot()  # executions of strategies that do not run must not wait until they do
         self._stands.set()
         self._spawn(self._keep_connected(), "master-session")
         if not self.following:
@@ -166,15 +182,20 @@ class MasterSession:
         if self._ib is not None:
             await disconnect(self._ib)
 
+    def _notice(self, code: str, text: str) -> None:
+        log.warning("%s", text)
+        self._publish(Notice(at=self.clock.now(), strategy="", code=code, text=text))
+
     def _listen(self) -> None:
+        self.ib.listen(self._orphans)
         self.ib.accountValueEvent += self._on_account_value
         self.ib.disconnectedEvent += self._lost.set
 
     def _on_account_value(self, value: Any) -> None:
         """Account updates, as IB pushes them; only what the books use."""
-        if value.tag in ACCOUNT_TAGS and value.account == self.account and self._manager is not None:
+        if value.tag in ACCOUNT_TAGS and value.account == self.account:
             row = AccountValue(tag=value.tag, value=value.value, currency=value.currency, account=value.account)
-            self._manager.portfolio_manager.update_account([row])
+            self._books.update_account([row])
 
     async def _heartbeat(self) -> None:
         """A frozen gateway keeps its socket open: a session that stops answering is dropped, which reconnects it."""
@@ -188,26 +209,22 @@ class MasterSession:
 
     async def _keep_connected(self) -> None:
         """Reconnects with back-off for ever; strategies reconnect their own sessions the same way."""
-        assert self._manager is not None
         while True:
             await self._lost.wait()
             self._lost.clear()
             self._stands.clear()
-            self._manager.notice(
-                "connection_lost", f"the session with {self.address} was lost; no positions are opened"
-            )
+            self._notice("connection_lost", f"the session with {self.address} was lost; no positions are opened")
             delay = RECONNECT_FIRST_S
             while not await self._reconnected():
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RECONNECT_LAST_S)
             self._stands.set()
-            self._manager.notice("connection_restored", f"the session with {self.address} stands again")
+            self._notice("connection_restored", f"the session with {self.address} stands again")
             await self._follow_again()
 
     async def _follow_again(self) -> None:
         """A replay goes on where it stood, once the strategies have their sessions again: what became of their orders
         must be known before the market's day is over."""
-        assert self._manager is not None
         stepped = self._stepped
         if stepped is None:
             return
@@ -215,7 +232,7 @@ class MasterSession:
         self._stepped = stepped  # remembered, should the session be lost again meanwhile
         deadline = self.clock.monotonic() + SESSIONS_WAIT_S
         while (  # noqa: ASYNC110  # the sessions belong to many loops, none of which tells this one
-            self.connected and not self._manager.sessions_stand() and self.clock.monotonic() < deadline
+            self.connected and not self._sessions_stand() and self.clock.monotonic() < deadline
         ):
             await asyncio.sleep(SESSIONS_POLL_S)
         if self.connected and self._stepped is stepped:
@@ -223,7 +240,6 @@ class MasterSession:
 
     async def _reconnected(self) -> bool:
         """One attempt to have a session again with everything on it."""
-        assert self._manager is not None
         try:
             if not self.connected:
                 self._ib = await connect_to_ib(self._settings, MASTER_CLIENT_ID, follow=self.following, master=True)
@@ -232,6 +248,7 @@ class MasterSession:
             self.history.attach(self.ib)
             await self.hub.attach(self.ib)
             await account_values(self.ib)
+            await self.ib.snapshot()
         except RunnerError as error:
             log.warning("%s", error.message)
         except Exception:  # whatever it was, the runner must not be without its session for ever
@@ -292,8 +309,7 @@ class MasterSession:
 
     async def ensure_rates(self, currencies: Collection[str]) -> None:
         """Asks IB for the rates that the account does not report: the close of the currency pair."""
-        assert self._manager is not None
-        cache = self._manager.portfolio_manager.fx_cache
+        cache = self._books.fx_cache
         for currency in currencies:
             if cache.known(currency):
                 continue
@@ -342,15 +358,13 @@ class MasterSession:
 
     def _mark(self) -> None:
         """Values everything that is held at the newest prices."""
-        assert self._manager is not None
-        books = self._manager.portfolio_manager
+        books = self._books
         prices = {con_id: self.hub.last_price(con_id) for con_id in books.held()}
         books.mark({con_id: price for con_id, price in prices.items() if price is not None})
 
     def check_books(self) -> None:
         """Compares positions with IB's. A difference that stays locks its instrument and says so; agreement unlocks."""
-        assert self._manager is not None
-        found = {m.con_id: m for m in self._manager.portfolio_manager.reconcile(self.positions())}
+        found = {m.con_id: m for m in self._books.reconcile(self.positions())}
         for con_id in [c for c in self._locked if c not in found]:
             del self._locked[con_id]
         self._doubtful = {con_id: self._doubtful.get(con_id, 0) + 1 for con_id in found}
@@ -359,7 +373,7 @@ class MasterSession:
                 name = self.symbols().get(con_id, str(con_id))
                 text = f"{name}: the books say {mismatch.ours}, IB holds {mismatch.theirs}; nothing is opened in it"
                 self._locked[con_id] = text
-                self._manager.notice("position_mismatch", text)
+                self._notice("position_mismatch", text)
 
     async def compare_now(self) -> None:
         """The same with positions asked for now. In a replay nothing is under way, so one comparison is enough."""
@@ -374,8 +388,7 @@ class MasterSession:
 
     def adopt_positions(self) -> None:
         """Accepts IB's positions as they are: what no strategy holds belongs to the unassigned book."""
-        assert self._manager is not None
-        self._manager.portfolio_manager.adopt_unassigned(self.positions())
+        self._books.adopt_unassigned(self.positions())
         self._locked.clear()
         self._doubtful.clear()
 

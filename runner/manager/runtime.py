@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -13,10 +13,18 @@ from typing import Literal
 from runner.base_params import BaseParams
 from runner.broker.order_gate import TradingState
 from runner.model.events import StrategyPhase
+from runner.model.sessions import sessions
 from runner.spec.spec import StrategySpec
 from runner.strategy.base_strategy import BaseStrategy
 
 Kind = Literal["yaml", "python"]
+
+
+def session_day(calendar: str, at: datetime) -> date:
+    """The date of the session under way at `at`, or of the last one before it."""
+    found = sessions(calendar)
+    current = found.at_or_after(at)
+    return current.day if current.contains(at) else found.before(at).day
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +48,10 @@ class Runtime:
     reconciling: bool = True
     """Until the session's first snapshot has been folded in."""
     session_marks: dict[date, Decimal] = field(default_factory=dict)
+
+    def session_day(self, at: datetime) -> date:
+        """The session date that `at` belongs to on the strategy's calendar: the one under way, or the last one."""
+        return session_day(self.calendar, at)
 
     def trading_state(self, today: date) -> TradingState:
         """What its orders may do now."""

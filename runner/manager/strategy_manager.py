@@ -18,28 +18,32 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.base_params import BaseParams, split_params
+from runner.broker.clock import BrokerClock
 from runner.broker.feed import Feed
 from runner.broker.ib_connection import IBSettings
 from runner.broker.live_broker import LiveBroker
+from runner.broker.order_book import OrderBook, WorkingOrder
+from runner.broker.order_facts import OrderFacts
 from runner.broker.order_gate import GateSettings, OrderGate
 from runner.broker.pacing import RATE_PER_S, Pacer
+from runner.broker.recovery import restore
 from runner.errors import ConfigError, NotConnected
 from runner.manager.broker_loop import BrokerLoop
 from runner.manager.loading import load_strategy_class, resolve_filename
 from runner.manager.master import GatewayBooks, MasterSession
 from runner.manager.message_queue import MessageQueue
 from runner.manager.risk import ManagerEquity, ManagerRisk
-from runner.manager.runtime import Runtime, Runtimes
+from runner.manager.runtime import Runtime, Runtimes, session_day
 from runner.manager.sessions import StrategySessions
 from runner.model.bars import Bar, BarSize
 from runner.model.clock import Clock, SystemClock
 from runner.model.events import Event, Notice, PhaseChanged, StrategyPhase
 from runner.model.instruments import Instrument, InstrumentQuery
-from runner.model.sessions import sessions
 from runner.portfolio.portfolio_manager import PortfolioManager
 from runner.spec.config import RunnerConfig
 from runner.spec.spec import StrategySpec
 from runner.store.arctic_manager import get_ac
+from runner.store.bars import BarCache
 from runner.store.journal import Journal
 from runner.store.state_dir import StateDir
 from runner.store.strategies import StrategyRow, StrategyTable
@@ -90,8 +94,7 @@ class StrategyManager:
             self.strategies = StrategyTable(self.store, self._system)
             self._broker_loop = BrokerLoop()
             self._exit.callback(self._broker_loop.close)
-            self.master = MasterSession(ib, self._system, follow=follow)
-            self.clock = self.master.clock
+            self.clock = BrokerClock(self._system)
             self.sessions = StrategySessions(ib, config.ib.client_id_base)
             self.portfolio_manager = PortfolioManager(self, session_day=self.session_day)
             self.portfolio_manager.start()
@@ -101,15 +104,39 @@ class StrategyManager:
             self.message_queue = MessageQueue(self._handle, self._overflowed)
             self.message_queue.start()
             self._exit.callback(self.message_queue.close)
-            self.gate = OrderGate(
-                self.journal, ManagerRisk(self, self._runtimes), self.clock, GateSettings(runner_id=self._runner_id())
+            book, runner_id = OrderBook(self.clock), self._runner_id()
+            orphans = OrderFacts(
+                book, self.clock, runner_id, emit=self.publish, owns=self._is_idle, doubt=_left_to_its_strategy
             )
-            self._broker_loop.call(self.master.connect(self), 3 * ib.timeout_s + START_TIMEOUT_S)
+            self.master = MasterSession(
+                ib,
+                self.clock,
+                follow=follow,
+                books=self.portfolio_manager,
+                cache=BarCache(self.store),
+                publish=self.publish,
+                sessions_stand=self.sessions_stand,
+                orphans=orphans,
+            )
+            risk = ManagerRisk(self._runtimes, self.portfolio_manager, self.clock, self.master)
+            self.gate = OrderGate(self.journal, risk, self.clock, GateSettings(runner_id=runner_id), book)
+            self._broker_loop.call(self._connect_master(book, orphans), 3 * ib.timeout_s + START_TIMEOUT_S)
             self._exit.callback(self._disconnect_master)
             self._bind_account()
             self.journal.next_ref_number()  # reserves the first block now, so that no order waits for the disk
             self._adopt_unassigned()
             undo.pop_all()
+
+    async def _connect_master(self, book: OrderBook, orphans: OrderFacts) -> None:
+        """Every order is known before IB speaks: also those of strategies that will not run."""
+        for strategy in self.portfolio_manager.strategies():
+            await restore(self.journal, book, orphans, strategy, self.clock)
+        await self.master.connect()
+
+    def _is_idle(self, strategy: str) -> bool:
+        """Whether nobody but the master session hears what becomes of the strategy's orders."""
+        runtime = self._runtimes.get(strategy)
+        return runtime is None or runtime.instance is None or not runtime.instance.is_running
 
     def _own(self, resource: T) -> T:
         self._exit.callback(resource.close)  # type: ignore[attr-defined]
@@ -357,13 +384,11 @@ class StrategyManager:
     def session_day(self, strategy: str, at: datetime) -> date:
         """The session date that `at` belongs to, on the strategy's calendar."""
         runtime = self._runtimes.get(strategy)
-        calendar = sessions(runtime.calendar if runtime is not None else DEFAULT_CALENDAR)
-        current = calendar.at_or_after(at)
-        return current.day if current.contains(at) else calendar.before(at).day
+        return session_day(DEFAULT_CALENDAR, at) if runtime is None else runtime.session_day(at)
 
     def today(self, runtime: Runtime) -> date:
         """The session date that counts now, on the strategy's calendar."""
-        return self.session_day(runtime.name, self.clock.now())
+        return runtime.session_day(self.clock.now())
 
     # StrategyHost: what strategies ask for ---------------------------------------------------------------------
 
@@ -398,7 +423,7 @@ class StrategyManager:
             pacer=Pacer(self.clock, None if self.master.following else RATE_PER_S),
             account=self.master.account,
             clock=self.clock,
-            equity_source=ManagerEquity(self),
+            equity_source=ManagerEquity(self._runtimes, self.strategies, self.portfolio_manager),
             price_source=self.last_price,
             on_fill=strategy.take_fill,
             on_status_change=strategy.take_status_change,
@@ -605,3 +630,7 @@ class StrategyManager:
                     hung.append(runtime.name)
         self._exit.close()
         return hung
+
+
+def _left_to_its_strategy(_order: WorkingOrder, _why: str) -> None:
+    """What is doubtful about an order of a strategy that does not run is asked when it runs again."""

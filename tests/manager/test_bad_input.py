@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,42 @@ def test_a_corrupt_store_is_named_and_left_as_it_is(build: Any, tmp_path: Path, 
     with pytest.raises(StoreCorrupt, match="journal.db" if "journal" in file else "arctic"):
         StrategyManager(config(tmp_path), IBSettings(port=1))
     assert damaged.read_bytes() == before
+
+
+RESTING = """
+import asyncio
+from runner.model.bars import BarSize
+from runner.strategy.base_strategy import BaseStrategy, PARAMS as BASE_PARAMS
+PARAMS = {**BASE_PARAMS, "target_weight": 0.1}
+class RestingStrategy(BaseStrategy):
+    async def initialize_strategy(self):
+        (self.instrument,) = await self.qualify("AAPL")
+        self.feed = await self.open_feed([self.instrument], BarSize.DAY_1, history=3)
+    async def run_strategy(self):
+        await self.buy(self.instrument, 10, order_type="LMT", limit_price=415, tif="GTC")
+        await asyncio.Event().wait()
+"""
+
+
+def test_an_order_that_fills_after_its_strategy_was_stopped_is_booked_all_the_same(build: Any) -> None:
+    running = build({"good.yaml": GOOD, "resting.py": RESTING})
+    running.manager.register_python("RESTING", "resting.py")
+    acknowledged = threading.Event()
+
+    def look(events: list[tuple[int, Any]]) -> None:
+        if any(event.type == "status_change" and event.strategy == "RESTING" and event.perm_id for _, event in events):
+            acknowledged.set()
+
+    running.manager.journal.subscribe(look)
+    running.start("GOOD", "RESTING")
+    books = running.manager.portfolio_manager
+    assert acknowledged.wait(30)
+    running.manager.stop_strategy("RESTING")
+    running.let_market_run()
+    running.until(lambda: any(held.quantity for held in books.positions("RESTING")), "the fill was not booked")
+    running.manager.finish_following()
+    (record,) = running.manager.journal.intents(strategy="RESTING")
+    assert (record.state.value, record.filled) == ("Filled", 10)
+    assert running.manager.portfolio_manager.held() == {
+        line.contract.con_id: line.quantity for line in running.gateway.exchange.positions() if line.quantity
+    }
