@@ -37,8 +37,9 @@ def bar_end(start: datetime, size: BarSize, instrument: Instrument, regular_hour
     """
     calendar = sessions(calendar_of(instrument))
     if size.intraday:
-        local = start.astimezone(calendar.zone).replace(tzinfo=None)
-        end = start + size.length - (local - datetime.min) % size.length
+        local = start.astimezone(calendar.zone)
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+        end = start + size.length - (local.replace(tzinfo=None) - midnight) % size.length
         session = calendar.at_or_after(start) if regular_hours else None
         return min(end, session.close) if session is not None and session.contains(start) else end
     day = start.date()
