@@ -23,6 +23,11 @@ from runner.store.tables import Row
 log = logging.getLogger(__name__)
 
 FLUSH_INTERVAL_S = 0.5
+BUSY_SHARE = 0.2
+"""Most of the time that writing may take. It shares the interpreter with the sessions, whose orders it would hold up;
+waiting makes the batches larger, not more."""
+REST_LIMIT_S = 10.0
+"""Longest pause that a slow write brings about."""
 RETRY_LIMIT_S = 60.0
 """Longest wait between two tries while the store refuses."""
 SAMPLES_LIMIT = 20_000
@@ -115,6 +120,7 @@ class Projector:
     def _run(self, interval_s: float) -> None:
         wait_s = interval_s
         while not self._stop.wait(wait_s):
+            began = self._clock.monotonic()
             try:
                 self.flush()
             except RunnerError as error:
@@ -125,7 +131,8 @@ class Projector:
                 log.exception("writing to ArcticDB failed")
                 self._tell(StoreError(f"writing to ArcticDB failed: {error!r}"))
             else:
-                wait_s = interval_s
+                rest_s = (self._clock.monotonic() - began) * (1 / BUSY_SHARE - 1)
+                wait_s = max(interval_s, min(rest_s, REST_LIMIT_S))
                 self._told = ""
 
     def _tell(self, error: RunnerError) -> None:

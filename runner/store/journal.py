@@ -277,6 +277,15 @@ class Journal:
         stored = self._query("SELECT equity FROM session_equity WHERE strategy = ? AND day = ?", row[:2])
         return Decimal(stored[0][0] if stored else self._write(run))
 
+    def put_session_equity(self, strategy: str, day: date, equity: Decimal) -> Future[None]:
+        """The first `session_equity` of a session that is known to have none, without waiting for the disk."""
+        row = (strategy, day.isoformat(), decimal_text(equity), time_text(self._clock.now()))
+
+        def run(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR IGNORE INTO session_equity VALUES (?, ?, ?, ?)", row)
+
+        return self._writer_or_refuse().submit(run)
+
     def set_latch(self, strategy: str, day: date, kind: str, reason: str, actor: str) -> bool:
         """Put a brake on; False when it is on already (the first reason stays)."""
         row = (strategy, day.isoformat(), kind, reason, actor, time_text(self._clock.now()))
@@ -343,7 +352,11 @@ class Journal:
         return str(rows[0][0]) if rows else None
 
     def set_meta(self, key: str, value: str) -> None:
-        self._write(lambda connection: _replace(connection, "meta", (key, value)))
+        self.put_meta(key, value).result()
+
+    def put_meta(self, key: str, value: str) -> Future[None]:
+        """`set_meta` that does not wait for the disk: it is there no later than anything handed over after it."""
+        return self._writer_or_refuse().submit(lambda connection: _replace(connection, "meta", (key, value)))
 
     # -- inside
 
