@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,8 @@ class Running:
     folder: Path
     events: list[Event] = field(default_factory=list)
     _stepped: threading.Condition = field(default_factory=threading.Condition)
-    _steps: int = 0
+    _handled: datetime | None = None
+    """The market time whose consequences have all been dealt with."""
 
     def start(self, *names: str) -> None:
         """Syncs the folder's specs and starts these strategies, or all; returns when they are warm or have failed."""
@@ -87,7 +88,7 @@ class Running:
 
         def stepped() -> None:
             with self._stepped:
-                self._steps += 1
+                self._handled = self.manager.clock.now()
                 self._stepped.notify_all()
             at_step()
 
@@ -101,10 +102,9 @@ class Running:
     def run_to(self, day: date, at_step: Callable[[], None] = lambda: None) -> None:
         """Trades until the close of `day`, then holds the market."""
         self.let_market_run(at_step)
-        end = datetime(day.year, day.month, day.day, 23, 59, tzinfo=UTC)
         last = self.gateway.server.settings.end
         assert last is not None and last <= day
-        self.until(lambda: self.manager.clock.now() <= end and self._at_end(), f"the market did not reach {day}")
+        self.until(self._at_end, f"the market did not reach {day}")
         self.manager.finish_following()
 
     def hold_at(self, at: datetime) -> None:
@@ -132,7 +132,7 @@ class Running:
     def _at_end(self) -> bool:
         last = self.gateway.server.settings.end
         session = sessions(self.gateway.server.settings.calendar).on(last) if last is not None else None
-        return session is not None and self.manager.clock.now() >= session.close and self._steps > 0
+        return session is not None and self._handled is not None and self._handled >= session.close
 
     def settle(self) -> None:
         self.manager.message_queue.barrier().result(WAIT_S)

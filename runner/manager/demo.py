@@ -6,9 +6,10 @@ import logging
 import shutil
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from runner.errors import ConfigError
@@ -133,7 +134,9 @@ class _Replay:
         self._manager = manager
         self._days = days
         self._progress = progress
+        self._closes = [day.close for day in days]
         self._done = 0
+        self._handled: datetime | None = None
         self._moved = threading.Event()
         self._exposure: dict[str, _Exposure] = {one.name: _Exposure() for one in manager.runtimes}
         self._start = manager.read_gateway_books()
@@ -147,12 +150,13 @@ class _Replay:
                 self._counted[event.type] += 1
 
     def run(self) -> None:
-        """Returns when the last session is over, or when the market stands still for STALL_TIMEOUT_S."""
+        """Returns when everything at the last close has been dealt with, or when the market stands still for
+        STALL_TIMEOUT_S."""
         self._manager.follow_market(self._stepped)
         last = self._days[-1].close
-        while self._manager.clock.now() < last or self._done < len(self._days):
+        while self._handled is None or self._handled < last:
             self._moved.clear()
-            if self._manager.clock.now() >= last:
+            if self._handled is not None and self._handled >= last:
                 break
             if not self._moved.wait(STALL_TIMEOUT_S):
                 self._problems.append(f"the market stood still at {self._manager.clock.now():%Y-%m-%d}")
@@ -164,7 +168,8 @@ class _Replay:
         manager = self._manager
         books = manager.portfolio_manager
         equity = books.account.equity_with_loan
-        self._done = min(self._done + 1, len(self._days))
+        self._handled = manager.clock.now()
+        self._done = bisect_right(self._closes, self._handled)
         for name, sampled in self._exposure.items():
             sampled.samples.append(float(books.exposure(name) / equity) if equity else 0.0)
         self._progress(

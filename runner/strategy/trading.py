@@ -241,7 +241,11 @@ class Trading(ABC):
             purpose = Purpose.ENTRY if not closing else Purpose.EXIT if complete else Purpose.REDUCE
         if purpose is Purpose.ENTRY:
             await self._watch_day_loss()
-        return await self.broker.place(self._request(instrument, side, quantity, purpose, terms))
+        placed = await self.broker.place(self._request(instrument, side, quantity, purpose, terms))
+        if self.placement == "thread" and self.clock.following and isinstance(placed, OrderIntent):
+            # A replay's market goes on when the master session says so, on another socket: this one must have arrived.
+            await self.broker.fence()
+        return placed
 
     @staticmethod
     def _request(
