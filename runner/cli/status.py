@@ -43,6 +43,10 @@ def status(settings: Settings, name: str | None) -> None:
     for line in result["strategies"]:
         if line.get("reason"):
             click.echo(f"{line['name']}: {line['reason']}")
+    for text in result.get("locked", ()):
+        click.echo(f"locked: {text}")
+    if result.get("warming"):
+        click.echo(f"fetching history of {result['warming']}")
     click.echo(headline(result))
 
 

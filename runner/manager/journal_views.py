@@ -39,6 +39,7 @@ def status_view(journal: Journal, name: str | None) -> dict[str, Any]:
         "equity": None,
         "time": time_text(last[-1][1].at.astimezone(UTC)) if last else None,
         "warming": "",
+        "locked": [],
         "watching": False,
         "strategies": [
             {

@@ -117,6 +117,11 @@ class MasterSession:
     def address(self) -> str:
         return f"{self._settings.host}:{self._settings.port}"
 
+    @property
+    def locked(self) -> list[str]:
+        """Instruments in which the books and IB disagree, in words; nothing is opened in them."""
+        return list(self._locked.values())
+
     def is_locked(self, con_id: int) -> bool:
         return con_id in self._locked
 

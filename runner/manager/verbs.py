@@ -68,6 +68,7 @@ class Verbs:
             "equity": _money(account.equity_with_loan),
             "time": manager.clock.now().isoformat(),
             "warming": manager.master.warming,
+            "locked": manager.master.locked,
             "watching": False,
             "strategies": rows,
         }
@@ -108,12 +109,14 @@ class Verbs:
             for held in books.positions(name)
             if held.quantity
         ]
+        # What was accepted as nobody's, not IB's position less the books': between a fill and its booking those differ.
+        adopted = await asyncio.to_thread(lambda: books.unassigned_book) or {}
         symbols = manager.master.symbols()
         return {
             "positions": rows,
             "unassigned": [
                 {"symbol": symbols.get(con_id, str(con_id)), "con_id": con_id, "quantity": decimal_text(quantity)}
-                for con_id, quantity in sorted(books.unassigned(manager.master.positions()).items())
+                for con_id, quantity in sorted(adopted.items())
             ],
         }
 
