@@ -40,7 +40,7 @@ class Money:
 
 
 def exact(value: float | int | str | Decimal) -> Decimal:
-    """The decimal a person would write for `value`: `exact(0.1) == Decimal("0.1")`.
+    """The decimal a person would write for `value`: 0.1 is `Decimal("0.1")`, 5.0 is `Decimal("5")`.
 
     Not-a-number and infinities are refused with ValueError.
     """
@@ -49,7 +49,7 @@ def exact(value: float | int | str | Decimal) -> Decimal:
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{value} is not a finite number")
-        result = Decimal(repr(value))
+        result = Decimal(int(value)) if value.is_integer() else Decimal(repr(value))
     else:
         result = Decimal(value)
     if not result.is_finite():

@@ -232,3 +232,11 @@ def test_a_follower_learns_that_the_runner_stopped(say, running):
     said = say("events", "--follow")
     assert (said.code, len(said.out.splitlines())) == (4, 3)
     assert "the runner stopped" in said.err
+
+
+def test_status_names_locked_instruments_and_history_under_way(say, running):
+    status = {**STATUS, "locked": ["IBM: the books say 5, IB holds 7"], "warming": "AAPL: 120 of 260"}
+    running.answers["status"] = status
+    out = say("status").out
+    assert "locked: IBM: the books say 5, IB holds 7" in out
+    assert "fetching history of AAPL: 120 of 260" in out
