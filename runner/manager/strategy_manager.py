@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import json
 import logging
 import threading
@@ -27,14 +25,17 @@ from runner.broker.order_facts import OrderFacts
 from runner.broker.order_gate import GateSettings, OrderGate
 from runner.broker.pacing import RATE_PER_S, Pacer
 from runner.broker.recovery import restore
-from runner.errors import ConfigError, NotConnected
+from runner.errors import ConfigError
 from runner.manager.broker_loop import BrokerLoop
+from runner.manager.identity import bind_account, runner_id
 from runner.manager.loading import load_strategy_class, resolve_filename
 from runner.manager.master import GatewayBooks, MasterSession
 from runner.manager.message_queue import MessageQueue
+from runner.manager.operator import Operator, paused_key
 from runner.manager.risk import ManagerEquity, ManagerRisk
 from runner.manager.runtime import Runtime, Runtimes, session_day
 from runner.manager.sessions import StrategySessions
+from runner.manager.workers import HookWorkers
 from runner.model.bars import Bar, BarSize
 from runner.model.clock import Clock, SystemClock
 from runner.model.events import Event, Notice, PhaseChanged, StrategyPhase
@@ -98,15 +99,14 @@ class StrategyManager:
             self.sessions = StrategySessions(ib, config.ib.client_id_base)
             self.portfolio_manager = PortfolioManager(self, session_day=self.session_day)
             self.portfolio_manager.start()
-            self._workers: dict[str, ThreadPoolExecutor] = {}
-            self._exit.callback(self._release_workers)
+            self._workers = self._own(HookWorkers())
             self._exit.callback(self.portfolio_manager.close)
             self.message_queue = MessageQueue(self._handle, self._overflowed)
             self.message_queue.start()
             self._exit.callback(self.message_queue.close)
-            book, runner_id = OrderBook(self.clock), self._runner_id()
+            book, name = OrderBook(self.clock), runner_id(self.journal, config.state_dir)
             orphans = OrderFacts(
-                book, self.clock, runner_id, emit=self.publish, owns=self._is_idle, doubt=_left_to_its_strategy
+                book, self.clock, name, emit=self.publish, owns=self._is_idle, doubt=_left_to_its_strategy
             )
             self.master = MasterSession(
                 ib,
@@ -119,10 +119,13 @@ class StrategyManager:
                 orphans=orphans,
             )
             risk = ManagerRisk(self._runtimes, self.portfolio_manager, self.clock, self.master)
-            self.gate = OrderGate(self.journal, risk, self.clock, GateSettings(runner_id=runner_id), book)
+            self.gate = OrderGate(self.journal, risk, self.clock, GateSettings(runner_id=name), book)
+            self.operator = Operator(
+                self._runtimes, self.journal, self.portfolio_manager, self.clock, self.publish, self.master.unlock
+            )
             self._broker_loop.call(self._connect_master(book, orphans), 3 * ib.timeout_s + START_TIMEOUT_S)
             self._exit.callback(self._disconnect_master)
-            self._bind_account()
+            bind_account(self.journal, config.state_dir, self.master.account)
             self.journal.next_ref_number()  # reserves the first block now, so that no order waits for the disk
             self._adopt_unassigned()
             undo.pop_all()
@@ -227,7 +230,7 @@ class StrategyManager:
         if ordered == "paused":
             runtime.operator_paused = "paused by the operator"
         elif ordered == "stopped":
-            runtime.operator_paused = self.journal.meta(f"paused:{strategy_symbol}") or ""
+            runtime.operator_paused = self.journal.meta(paused_key(strategy_symbol)) or ""
         today = self.today(runtime)
         if any(latch.kind == "daily_loss" for latch in self.journal.latches(strategy_symbol, today)):
             runtime.loss_latched_on = today
@@ -245,7 +248,7 @@ class StrategyManager:
         runtime = self.runtime(symbol)
         if by_operator:
             if runtime.operator_paused:
-                self.journal.set_meta(f"paused:{symbol}", runtime.operator_paused)  # a pause outlives a stop
+                self.journal.set_meta(paused_key(symbol), runtime.operator_paused)  # a pause outlives a stop
             self.journal.set_operator_state(symbol, "stopped", reason)
         if runtime.instance is None:
             return True
@@ -334,48 +337,11 @@ class StrategyManager:
             instance=instance,
         )
 
-    # operator --------------------------------------------------------------------------------------------------
-
-    def pause_strategy(self, name: str, reason: str) -> None:
-        """No order that opens or increases a position until `resume_strategy`; exits go on. Survives a restart."""
-        self.runtime(name)
-        self.journal.set_operator_state(name, "paused", reason)
-        self._runtimes.change(name, lambda runtime: setattr(runtime, "operator_paused", reason or "paused"))
-        self.publish(PhaseChanged(at=self.clock.now(), strategy=name, phase=StrategyPhase.PAUSED, reason=reason))
-
-    def resume_strategy(self, name: str, reason: str) -> None:
-        """Ends an operator's pause, the latch of a daily loss, and the locks of its instruments; journalled."""
-        runtime = self.runtime(name)
-        if self.journal.operator_state(name) != "stopped":
-            self.journal.set_operator_state(name, None, reason)
-        if self.journal.meta(f"paused:{name}"):
-            self.journal.set_meta(f"paused:{name}", "")
-        if runtime.loss_latched_on is not None:
-            self.journal.clear_latch(name, runtime.loss_latched_on, "daily_loss", reason, "operator")
-
-        def resumed(one: Runtime) -> None:
-            one.operator_paused = ""
-            one.loss_latched_on = None
-
-        self._runtimes.change(name, resumed)
-        for held in self.portfolio_manager.positions(name):
-            self.master.unlock(held.instrument.con_id)
-        self.publish(PhaseChanged(at=self.clock.now(), strategy=name, phase=runtime.phase, reason=f"resumed: {reason}"))
-
-    async def flatten_strategy(self, name: str, reason: str) -> None:
-        """Pauses the strategy, cancels its orders and closes its positions at market."""
-        instance = self.runtime(name).instance
-        if instance is None or not instance.is_connected:
-            raise NotConnected(f"{name} has no session, so nothing can be sent for it", hint=f"runner start {name}")
-        await asyncio.to_thread(self.pause_strategy, name, f"flatten: {reason}")
-        await instance.run_inside(instance.flatten(reason="flatten"))
+    # the strategies --------------------------------------------------------------------------------------------
 
     def runtime(self, name: str) -> Runtime:
-        runtime = self._runtimes.get(name)
-        if runtime is None:
-            known = ", ".join(one.name for one in self._runtimes.all()) or "none"
-            raise ConfigError(f"there is no strategy called {name!r} (known: {known})", hint="runner status")
-        return runtime
+        """The strategy of that name; ConfigError with the known ones when there is none."""
+        return self._runtimes.named(name)
 
     @property
     def runtimes(self) -> Sequence[Runtime]:
@@ -527,12 +493,7 @@ class StrategyManager:
             self.notice("store", f"a strategy's memory could not be journalled: {error}")
 
     async def in_worker(self, strategy: str, call: Callable[[], T], timeout_s: float) -> T:
-        # One thread per strategy: a hook that blocks for ever takes away nobody else's.
-        worker = self._workers.get(strategy)
-        if worker is None:
-            worker = self._workers[strategy] = ThreadPoolExecutor(1, thread_name_prefix=f"hook-{strategy}")
-        async with asyncio.timeout(timeout_s):
-            return await asyncio.get_running_loop().run_in_executor(worker, call)
+        return await self._workers.run(strategy, call, timeout_s)
 
     # the replay ------------------------------------------------------------------------------------------------
 
@@ -579,27 +540,6 @@ class StrategyManager:
         log.warning("%s", text)
         self.publish(Notice(at=self.clock.now(), strategy=strategy, code=code, text=text))
 
-    def _runner_id(self) -> str:
-        """Four characters that begin every order reference of this state directory, so that two runners on one account
-        never take each other's orders for their own. Made once, from the directory's first place."""
-        known = self.journal.meta("runner_id")
-        if known is None:
-            digest = hashlib.sha256(str(self.config.state_dir.resolve()).encode()).digest()
-            known = base64.b32encode(digest).decode().lower()[:4]
-            self.journal.set_meta("runner_id", known)
-        return known
-
-    def _bind_account(self) -> None:
-        """A state directory belongs to one account: its books would be wrong for another."""
-        bound = self.journal.meta("account")
-        if bound is None:
-            self.journal.set_meta("account", self.master.account)
-        elif bound != self.master.account:
-            raise ConfigError(
-                f"the state directory {self.config.state_dir} belongs to account {bound}, not {self.master.account}",
-                hint="use another --state-dir for another account",
-            )
-
     def _adopt_unassigned(self) -> None:
         """At the very first start, what IB holds already is nobody's. Later differences lock their instrument."""
         if self.portfolio_manager.unassigned_book is not None:
@@ -610,10 +550,6 @@ class StrategyManager:
         if held:
             names = ", ".join(f"{quantity} of {con_id}" for con_id, quantity in held.items())
             self.notice("unassigned", f"the account holds positions of no strategy, which are left alone: {names}")
-
-    def _release_workers(self) -> None:
-        for worker in self._workers.values():
-            worker.shutdown(wait=False, cancel_futures=True)
 
     def _disconnect_master(self) -> None:
         self._broker_loop.call(self.master.disconnect(), START_TIMEOUT_S)

@@ -183,14 +183,14 @@ class Verbs:
         names = self._names(args)
         for name in names:
             await asyncio.to_thread(
-                self._manager.pause_strategy, name, str(args.get("reason") or "paused by the operator")
+                self._manager.operator.pause, name, str(args.get("reason") or "paused by the operator")
             )
         return self._changed(names)
 
     async def resume(self, args: Mapping[str, Any]) -> dict[str, Any]:
         names = self._names(args)
         for name in names:
-            await asyncio.to_thread(self._manager.resume_strategy, name, str(args.get("reason") or ""))
+            await asyncio.to_thread(self._manager.operator.resume, name, str(args.get("reason") or ""))
         return self._changed(names)
 
     async def flatten(self, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,9 +203,9 @@ class Verbs:
             instance = self._manager.runtime(name).instance
             connected = instance is not None and instance.is_connected
             if args.get("all") and not connected and not any(held.quantity for held in books.positions(name)):
-                await asyncio.to_thread(self._manager.pause_strategy, name, reason)
+                await asyncio.to_thread(self._manager.operator.pause, name, reason)
             else:
-                await self._manager.flatten_strategy(name, reason)
+                await self._manager.operator.flatten(name, reason)
 
         await _each(names, flatten)
         return self._changed(names)

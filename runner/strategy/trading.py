@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -244,7 +245,9 @@ class Trading(ABC):
         placed = await self.broker.place(self._request(instrument, side, quantity, purpose, terms))
         if self.placement == "thread" and self.clock.following and isinstance(placed, OrderIntent):
             # A replay's market goes on when the master session says so, on another socket: this one must have arrived.
-            await self.broker.fence()
+            # Should the session be lost meanwhile, its next one finds out what became of the order.
+            with suppress(NotConnected):
+                await self.broker.fence()
         return placed
 
     @staticmethod

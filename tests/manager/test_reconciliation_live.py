@@ -67,7 +67,7 @@ def test_a_position_that_no_strategy_made_locks_its_instrument_until_an_operator
     assert not isinstance(inside(running, lambda hold: hold.buy(hold.aapl, 1)), Refused)  # and others are untouched
     running.until(lambda: manager.portfolio_manager.position("HOLD", 8314).quantity == 4, "the sale was not booked")
 
-    manager.resume_strategy("HOLD", "bought by hand")
+    manager.operator.resume("HOLD", "bought by hand")
     assert manager.master.locked == []
     assert manager.portfolio_manager.unassigned_book == {8314: Decimal(7)}
     assert not isinstance(inside(running, lambda hold: hold.buy(hold.ibm, 1)), Refused)
