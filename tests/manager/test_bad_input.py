@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -206,7 +207,7 @@ class RestingStrategy(BaseStrategy):
 
 
 def test_an_order_that_fills_after_its_strategy_was_stopped_is_booked_all_the_same(build: Any) -> None:
-    running = build({"good.yaml": GOOD, "resting.py": RESTING})
+    running = build({"good.yaml": GOOD, "resting.py": RESTING}, end=date(2012, 1, 31))
     running.manager.register_python("RESTING", "resting.py")
     acknowledged = threading.Event()
 
@@ -219,9 +220,8 @@ def test_an_order_that_fills_after_its_strategy_was_stopped_is_booked_all_the_sa
     books = running.manager.portfolio_manager
     assert acknowledged.wait(30)
     running.manager.stop_strategy("RESTING")
-    running.let_market_run()
-    running.until(lambda: any(held.quantity for held in books.positions("RESTING")), "the fill was not booked")
-    running.manager.finish_following()
+    running.run_to(date(2012, 1, 31))
+    assert [held.quantity for held in books.positions("RESTING")] == [10]
     (record,) = running.manager.journal.intents(strategy="RESTING")
     assert (record.state.value, record.filled) == ("Filled", 10)
     assert running.manager.portfolio_manager.held() == {
