@@ -46,7 +46,7 @@ def inside(running: Any, work: Any) -> Any:
 
 
 def test_a_position_that_no_strategy_made_locks_its_instrument_until_an_operator_accepts_it(build: Any) -> None:
-    running = build({"hold.py": HOLD}, step="1m", speed=60.0)
+    running = build({"hold.py": HOLD}, step="1m", speed=1200.0)
     manager = running.manager
     manager.register_python("HOLD", "hold.py")
     running.start("HOLD")
