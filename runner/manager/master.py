@@ -93,8 +93,9 @@ class MasterSession:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lost = asyncio.Event()
         self._stands = asyncio.Event()
-        self._locked: dict[int, str] = {}
-        self._doubtful: dict[int, int] = {}
+        self._locked: dict[int, _Lock] = {}
+        self._doubtful: dict[int, tuple[Decimal, int]] = {}
+        """con_id → (what IB holds beyond the books, comparisons in a row that found just that)."""
         self._follower: asyncio.Task[None] | None = None
         self._stepped: Callable[[], None] | None = None
         self._compared_at = 0.0
@@ -120,7 +121,7 @@ class MasterSession:
     @property
     def locked(self) -> list[str]:
         """Instruments in which the books and IB disagree, in words; nothing is opened in them."""
-        return list(self._locked.values())
+        return [lock.text for lock in self._locked.values()]
 
     def is_locked(self, con_id: int) -> bool:
         return con_id in self._locked
@@ -372,13 +373,18 @@ class MasterSession:
         found = {m.con_id: m for m in self._books.reconcile(self.positions())}
         for con_id in [c for c in self._locked if c not in found]:
             del self._locked[con_id]
-        self._doubtful = {con_id: self._doubtful.get(con_id, 0) + 1 for con_id in found}
+        doubtful: dict[int, tuple[Decimal, int]] = {}
         for con_id, mismatch in found.items():
-            if self._doubtful[con_id] >= MISMATCH_CHECKS and con_id not in self._locked:
+            beyond = mismatch.theirs - mismatch.ours
+            before, times = self._doubtful.get(con_id, (beyond, 0))
+            # Another difference than last time is a fill under way, not a mistake.
+            doubtful[con_id] = (beyond, times + 1 if before == beyond else 1)
+            if doubtful[con_id][1] >= MISMATCH_CHECKS and con_id not in self._locked:
                 name = self.symbols().get(con_id, str(con_id))
                 text = f"{name}: the books say {mismatch.ours}, IB holds {mismatch.theirs}; nothing is opened in it"
-                self._locked[con_id] = text
+                self._locked[con_id] = _Lock(beyond, text)
                 self._notice("position_mismatch", text)
+        self._doubtful = doubtful
 
     async def compare_now(self) -> None:
         """The same with positions asked for now. In a replay nothing is under way, so one comparison is enough."""
@@ -387,15 +393,19 @@ class MasterSession:
             self.check_books()
 
     def unlock(self, con_id: int) -> None:
-        """An operator takes the lock off: what IB holds beyond the strategies' own is nobody's from now on."""
-        if self._locked.pop(con_id, None) is not None:
-            self.adopt_positions()
+        """An operator takes the lock off: what IB was found to hold beyond the books is nobody's from now on."""
+        lock = self._locked.pop(con_id, None)
+        self._doubtful.pop(con_id, None)
+        if lock is not None:
+            self._books.assign_to_nobody(con_id, lock.beyond)
 
-    def adopt_positions(self) -> None:
-        """Accepts IB's positions as they are: what no strategy holds belongs to the unassigned book."""
-        self._books.adopt_unassigned(self.positions())
-        self._locked.clear()
-        self._doubtful.clear()
+
+@dataclass(frozen=True, slots=True)
+class _Lock:
+    """Why an instrument is locked. `beyond` is what IB holds beyond the books, signed."""
+
+    beyond: Decimal
+    text: str
 
 
 def _ledger(rows: Sequence[AccountValue], tag: str) -> dict[str, Decimal]:

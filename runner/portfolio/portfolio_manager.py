@@ -273,9 +273,18 @@ class PortfolioManager:
     def adopt_unassigned(self, ib_positions: Mapping[int, Decimal]) -> dict[int, Decimal]:
         """Accept what IB holds beyond the strategies' positions as nobody's, from now on; returns it."""
         book = self.unassigned(ib_positions)
-        text = json.dumps({str(con_id): format(quantity, "f") for con_id, quantity in book.items()}, sort_keys=True)
-        self._host.journal.set_meta(UNASSIGNED_KEY, text)
+        self._keep_unassigned(book)
         return book
+
+    def _keep_unassigned(self, book: Mapping[int, Decimal]) -> None:
+        kept = {str(con_id): format(quantity, "f") for con_id, quantity in book.items() if quantity}
+        self._host.journal.set_meta(UNASSIGNED_KEY, json.dumps(kept, sort_keys=True))
+
+    def assign_to_nobody(self, con_id: int, quantity: Decimal) -> None:
+        """Add a signed quantity of one contract to what is nobody's."""
+        book = self.unassigned_book or {}
+        book[con_id] = book.get(con_id, ZERO) + quantity
+        self._keep_unassigned(book)
 
     def reconcile(self, ib_positions: Mapping[int, Decimal]) -> list[Mismatch]:
         """Contracts of which IB holds another quantity than the strategies and the unassigned book together."""

@@ -192,7 +192,6 @@ def test_a_corrupt_store_is_named_and_left_as_it_is(build: Any, tmp_path: Path, 
 
 
 RESTING = """
-import asyncio
 from runner.model.bars import BarSize
 from runner.strategy.base_strategy import BaseStrategy, PARAMS as BASE_PARAMS
 PARAMS = {**BASE_PARAMS, "target_weight": 0.1}
@@ -202,7 +201,8 @@ class RestingStrategy(BaseStrategy):
         self.feed = await self.open_feed([self.instrument], BarSize.DAY_1, history=3)
     async def run_strategy(self):
         await self.buy(self.instrument, 10, order_type="LMT", limit_price=415, tif="GTC")
-        await asyncio.Event().wait()
+        while True:
+            await self.feed.next()
 """
 
 

@@ -13,7 +13,6 @@ from runner.model.events import Notice
 from runner.model.orders import Refused
 
 HOLD = """
-import asyncio
 from runner.model.bars import BarSize
 from runner.strategy.base_strategy import BaseStrategy, PARAMS as BASE_PARAMS
 PARAMS = {**BASE_PARAMS, "target_weight": 0.5}
@@ -22,7 +21,8 @@ class HoldStrategy(BaseStrategy):
         self.ibm, self.aapl = await self.qualify("IBM", "AAPL")
         self.feed = await self.open_feed([self.ibm, self.aapl], BarSize.DAY_1, history=3)
     async def run_strategy(self):
-        await asyncio.Event().wait()
+        while True:
+            await self.feed.next()
 """
 
 

@@ -243,6 +243,10 @@ def test_a_difference_is_a_mismatch_until_it_is_adopted_and_again_when_it_change
     assert manager.adopt_unassigned(theirs) == {2: D(100)} and manager.reconcile(theirs) == []
     again = open_manager()
     assert again.unassigned_book == {2: D(100)} and again.reconcile(theirs) == []
+    again.assign_to_nobody(1, D(-1))
+    assert again.reconcile({1: D(9), 2: D(100)}) == []
+    again.assign_to_nobody(1, D(1))
+    assert again.unassigned_book == {2: D(100)}
     assert again.reconcile({1: D(9)}) == [
         Mismatch(con_id=1, ours=D(10), theirs=D(9)),
         Mismatch(con_id=2, ours=D(100), theirs=D(0)),
