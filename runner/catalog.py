@@ -7,43 +7,43 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from runner.blocks import CombineBlock, Kind, SignalBlock, SizingBlock, build, parameter_table
+from runner.blocks import Kind, build, parameter_table
 from runner.combine import COMBINES
 from runner.exits import EXITS
 from runner.signals import SIGNALS
 from runner.sizing import SIZINGS
 
 
-def signals() -> dict[str, type[SignalBlock]]:
-    """Signal blocks by name."""
-    return {cls.name: cls for cls in SIGNALS}
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalog:
+    """The blocks that a file may use, by kind and name. `BUILT_IN` has ours."""
+
+    tables: Mapping[Kind, Mapping[str, type[Any]]]
+
+    def blocks(self, kind: Kind) -> Mapping[str, type[Any]]:
+        """Blocks of one kind by name."""
+        return self.tables[kind]
+
+    def find(self, kind: Kind, name: str) -> type[Any]:
+        """The block class of that name; ValueError when there is none."""
+        found = self.tables[kind].get(name)
+        if found is None:
+            raise ValueError(f'there is no {kind} block called "{name}"; there are: {", ".join(self.tables[kind])}')
+        return found
 
 
-def combines() -> dict[str, type[CombineBlock]]:
-    """Combine blocks by name."""
-    return {cls.name: cls for cls in COMBINES}
+def _by_name(classes: Iterable[Any]) -> Mapping[str, type[Any]]:
+    return MappingProxyType({cls.name: cls for cls in classes})
 
 
-def sizings() -> dict[str, type[SizingBlock]]:
-    """Sizing blocks by name."""
-    return {cls.name: cls for cls in SIZINGS}
-
-
-def blocks(kind: Kind) -> dict[str, type[Any]]:
-    """Blocks of one kind by name."""
-    tables: dict[Kind, dict[str, Any]] = {Kind.SIGNAL: signals(), Kind.COMBINE: combines(), Kind.SIZING: sizings()}
-    return tables[kind]
-
-
-def find(kind: Kind, name: str) -> type[Any]:
-    """The block class of that name; ValueError when there is none."""
-    found = blocks(kind).get(name)
-    if found is None:
-        raise ValueError(f'there is no {kind} block called "{name}"; there are: {", ".join(blocks(kind))}')
-    return found
+BUILT_IN = Catalog(
+    MappingProxyType({Kind.SIGNAL: _by_name(SIGNALS), Kind.COMBINE: _by_name(COMBINES), Kind.SIZING: _by_name(SIZINGS)})
+)
 
 
 def reference() -> str:
@@ -51,7 +51,7 @@ def reference() -> str:
     parts = [_INTRODUCTION]
     for kind, introduction in _SECTIONS.items():
         parts.append(f"## {introduction}")
-        parts += [_block_page(kind, cls) for cls in blocks(kind).values()]
+        parts += [_block_page(kind, cls) for cls in BUILT_IN.blocks(kind).values()]
     parts.append(f"## {_EXITS_SECTION}")
     parts += [f"### {name}\n\n{_prose(rule)}" for name, rule in EXITS.items()]
     return "\n\n".join(parts) + "\n"

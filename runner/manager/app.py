@@ -21,6 +21,7 @@ from runner.manager.strategy_manager import StrategyManager
 from runner.manager.sync import sync_rows
 from runner.manager.verbs import Verbs
 from runner.spec.config import GatewayConfig, RunnerConfig
+from runner.spec.deployment import Deployment
 from runner.spec.folder import Folder, load_folder
 from runner.spec.render import render_text
 from runner.spec.spec import StrategySpec
@@ -95,7 +96,7 @@ class StopSignals:
 
 def read_specs(config: RunnerConfig, only: str | None) -> tuple[StrategySpec, ...]:
     """The valid specs of the folder, problems of the others on stderr."""
-    folder = load_folder(config.strategies_dir, allowed_packages=config.plugins_allow)
+    folder = load_folder(config.strategies_dir, deployment=Deployment.of(config))
     report_problems(folder)
     specs = tuple(spec for spec in folder.specs if only in (None, spec.name))
     if not specs and only is None and any(problem.is_error for problem in folder.problems):

@@ -8,19 +8,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner.base_params import BaseParams
-from runner.blocks import CombineBlock, SignalBlock, SizingBlock, build
+from runner.blocks import CombineBlock, Kind, SignalBlock, SizingBlock, build
 from runner.model.bars import BarSize
 from runner.model.orders import TimeInForce
-from runner.spec import rules
+from runner.spec.deployment import Deployment
 from runner.spec.load import Document, Node
 from runner.spec.problems import KeyPath, Problem, dotted, error
-from runner.spec.schema import REQUIRED, blocks
+from runner.spec.rules import execution as execution_rules
+from runner.spec.rules import history as history_rules
+from runner.spec.rules import hooks as hook_rules
+from runner.spec.rules import schedule as schedule_rules
+from runner.spec.rules import weights as weight_rules
+from runner.spec.schema import REQUIRED
 from runner.spec.spec import (
     BarsSpec,
     EvaluateOn,
@@ -45,7 +50,7 @@ class Builder:
     document: Document
     path: Path
     bases: tuple[Path, ...]
-    allowed_packages: Collection[str] | None
+    deployment: Deployment
     problems: list[Problem] = field(default_factory=list)
 
     def build(self) -> StrategySpec | None:
@@ -59,10 +64,10 @@ class Builder:
         execution = self._execution()
         bars = self._bars(signals, sizing)
         if bars is not None and schedule is not None:
-            rules.check_times(self.root, bars, schedule, self.problems)
+            schedule_rules.check_times(self.root, bars, schedule, self.problems)
         if execution is not None:
-            rules.check_execution(self.root, execution, self.problems)
-        rules.check_hooks(self.root, self.allowed_packages, self.problems)
+            execution_rules.check_execution(self.root, execution, self.problems)
+        hook_rules.check_hooks(self.root, self.deployment.allowed_packages, self.problems)
         if any(problem.is_error for problem in self.problems):
             return None
         assert universe and params and signals and combine and sizing and schedule and execution and bars
@@ -127,7 +132,7 @@ class Builder:
             return None
         node = self.root.child("params")
         said = {} if node is None else node.data()
-        if rules.check_weights(self.root, said, self.problems):
+        if weight_rules.check_weights(self.root, said, self.problems):
             return None
         try:
             return BaseParams.from_mapping(said | {"universe": universe.text if universe is not None else ""})
@@ -135,7 +140,7 @@ class Builder:
             self._block_problem("M403", str(exc), ("params",), "params")
             return None
 
-    def _block(self, kind: str, path: tuple[str, ...]) -> Any:
+    def _block(self, kind: Kind, path: tuple[str, ...]) -> Any:
         """The block at `path`, or None with its problem recorded."""
         node = self._good(*path)
         use = None if node is None else node.child("use")
@@ -143,7 +148,7 @@ class Builder:
             return None
         settings = node.child("with")
         try:
-            return build(blocks()[kind][use.value], {} if settings is None else settings.data())
+            return build(self.deployment.catalog.find(kind, use.value), {} if settings is None else settings.data())
         except ValueError as exc:
             self._block_problem("M403", str(exc), (*path, "with"), f"{dotted(path)} ({use.value})")
             return None
@@ -160,7 +165,7 @@ class Builder:
         """The signals that can be built; those that cannot have their problems recorded."""
         node = self.root.child("signals")
         names = list(node.value) if node is not None and node.is_mapping else []
-        found = {name: self._block("signal", ("signals", name)) for name in names}
+        found = {name: self._block(Kind.SIGNAL, ("signals", name)) for name in names}
         return {name: block for name, block in found.items() if block is not None}
 
     def _combine(self) -> CombineBlock | None:
@@ -171,12 +176,13 @@ class Builder:
             if len(names) > 1:
                 span = self.root.key_span(("signals",)) or self.root.locate(("signals",))
                 message = f"{len(names)} signals need a combine"
-                hint = f"add combine: {{use: all_of}}; there are: {', '.join(blocks()['combine'])}"
+                there_are = ", ".join(self.deployment.catalog.blocks(Kind.COMBINE))
+                hint = f"add combine: {{use: all_of}}; there are: {there_are}"
                 self.problems.append(error("M412", message, span, path=("signals",), hint=hint))
                 return None
-            default: CombineBlock = build(blocks()["combine"][_DEFAULT_COMBINE], {})
+            default: CombineBlock = build(self.deployment.catalog.find(Kind.COMBINE, _DEFAULT_COMBINE), {})
             return default
-        combine: CombineBlock | None = self._block("combine", ("combine",))
+        combine: CombineBlock | None = self._block(Kind.COMBINE, ("combine",))
         if combine is not None and names:
             try:
                 combine.check(names)
@@ -186,7 +192,7 @@ class Builder:
         return combine
 
     def _sizing(self, universe: UniverseSpec | None, params: BaseParams | None) -> SizingBlock | None:
-        sizing: SizingBlock | None = self._block("sizing", ("sizing",))
+        sizing: SizingBlock | None = self._block(Kind.SIZING, ("sizing",))
         if sizing is not None and universe is not None and params is not None:
             try:
                 sizing.check([query.symbol for query in universe.instruments], params)
@@ -207,7 +213,7 @@ class Builder:
         if history is None:
             history = max([1, *needs.values()])
         else:
-            rules.check_warmup(self.root, history, needs, self.problems)
+            history_rules.check_warmup(self.root, history, needs, self.problems)
         return BarsSpec(size=BarSize(data["size"]), history=history, regular_hours=data.get("regular_hours", True))
 
     def _schedule(self) -> ScheduleSpec | None:
@@ -225,7 +231,7 @@ class Builder:
             on=EvaluateOn(data.get("on", EvaluateOn.BAR.value)),
             flatten_at=None if flatten_at is None else TimeRef.parse(flatten_at),
         )
-        rules.check_schedule(self.root, schedule, self.problems)
+        schedule_rules.check_schedule(self.root, schedule, self.problems)
         return schedule
 
     def _execution(self) -> ExecutionSpec | None:

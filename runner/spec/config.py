@@ -93,6 +93,7 @@ class RunnerConfig:
     strategies_dir: Path
     strategies_python: tuple[Path, ...]
     plugins_allow: tuple[str, ...] = ()
+    max_total_weight: float = 1.0
 
     @property
     def store_uri(self) -> str:
@@ -275,6 +276,7 @@ def _config(
         strategies_dir=strategies,
         strategies_python=(strategies,) if python is None else tuple(at(text) for text in python),
         plugins_allow=tuple(data.get("plugins", {}).get("allow", ())),
+        max_total_weight=float(data.get("portfolio", {}).get("max_total_weight", 1.0)),
     )
 
 

@@ -28,6 +28,18 @@ def runner_schema() -> Schema:
                 "not said.",
                 _text("A folder."),
             ),
+            "portfolio": _mapping(
+                "Limits over all strategies.",
+                {
+                    "max_total_weight": _number(
+                        "Largest sum of the target weights of all enabled strategies; `runner validate` warns of more. "
+                        "1 is the whole account, more is borrowed.",
+                        minimum=0,
+                        maximum=10,
+                        default=1.0,
+                    )
+                },
+            ),
             "plugins": _mapping(
                 "Code of your own.",
                 {

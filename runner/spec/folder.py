@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
+from runner.blocks import Kind
+from runner.catalog import Catalog
 from runner.spec.build import Builder
 from runner.spec.check import Checker
+from runner.spec.deployment import Deployment
 from runner.spec.extends import BaseFiles, extend
+from runner.spec.levels import Level
 from runner.spec.load import Document, parse_text, read_document
 from runner.spec.problems import Problem, Related, Span, error, in_order, warning, whole_file
-from runner.spec.schema import base_schema, blocks, strategy_schema
+from runner.spec.schema import base_schema, strategy_schema
 from runner.spec.spec import StrategySpec
 
 MAX_FILES = 5_000
 """Files in one strategies folder; more is a wrong folder."""
 MAX_FOLDER_DEPTH = 8
+
+ANYWHERE = Deployment()
+"""Nothing is known of runner.yaml; the built-in blocks are there."""
 
 _STRATEGY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.ya?ml\Z")
 _BASE = re.compile(r"_[A-Za-z0-9][A-Za-z0-9_-]*\.ya?ml\Z")
@@ -61,36 +68,46 @@ class Folder:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-@lru_cache(maxsize=1)
-def _strategy_checker() -> Checker:
-    return Checker(strategy_schema(), known=blocks(), moved=_MOVED)
-
-
-@lru_cache(maxsize=1)
-def _base_checker() -> Checker:
-    return Checker(base_schema(), known=blocks(), moved=_MOVED)
+@lru_cache(maxsize=2)
+def _checkers(catalog: Catalog) -> tuple[Checker, Checker]:
+    """For strategies and for bases."""
+    known = {kind.value: catalog.blocks(kind) for kind in Kind}
+    return (
+        Checker(strategy_schema(catalog), known=known, moved=_MOVED),
+        Checker(base_schema(catalog), known=known, moved=_MOVED),
+    )
 
 
 def load_file(
-    path: Path, *, root: Path, allowed_packages: Collection[str] | None = None, bases: BaseFiles | None = None
+    path: Path,
+    *,
+    root: Path,
+    deployment: Deployment = ANYWHERE,
+    level: Level = Level.RULES,
+    bases: BaseFiles | None = None,
 ) -> Loaded:
     """Read, extend, check and build one strategy file. Never raises for what the file holds.
 
-    `root` is the strategies folder, which bases may not leave. `allowed_packages` is `plugins.allow`; None leaves
-    hooks unchecked. Problems name the file as `path` does.
+    `root` is the strategies folder, which bases may not leave. Problems name the file as `path` does. Below
+    `Level.RULES` nothing is built: `spec` is None.
     """
-    return _load(read_document(path), path, bases or BaseFiles(root), allowed_packages)
+    return _load(read_document(path), path, bases or BaseFiles(root), deployment, level)
 
 
 def load_text(
-    text: str, *, path: Path, root: Path | None = None, allowed_packages: Collection[str] | None = None
+    text: str,
+    *,
+    path: Path,
+    root: Path | None = None,
+    deployment: Deployment = ANYWHERE,
+    level: Level = Level.RULES,
 ) -> Loaded:
     """As `load_file`, for text that is not on disk, or not yet, at `path`."""
     document = parse_text(text, file=path.as_posix())
-    return _load(document, path, BaseFiles(root or path.parent), allowed_packages)
+    return _load(document, path, BaseFiles(root or path.parent), deployment, level)
 
 
-def load_folder(root: Path, *, allowed_packages: Collection[str] | None = None) -> Folder:
+def load_folder(root: Path, *, deployment: Deployment = ANYWHERE, level: Level = Level.RULES) -> Folder:
     """Load every strategy file under `root`. Never raises for what the files hold.
 
     Two files with one `name` are both refused: nobody could say which one is meant.
@@ -116,12 +133,13 @@ def load_folder(root: Path, *, allowed_packages: Collection[str] | None = None) 
         message = f"the strategies folder holds more than {MAX_FILES} files"
         return Folder(specs=(), problems=(error("E602", message, whole_file(root.as_posix())),))
     bases = BaseFiles(root)
+    base_checker = _checkers(deployment.catalog)[1]
     sources: dict[str, str] = {}
     for path in base_paths:
         document = bases.read(path.resolve(), shown=path.as_posix())
         sources[document.file] = document.text
-        problems += _check_base(document)
-    loaded = [load_file(path, root=root, allowed_packages=allowed_packages, bases=bases) for path in files]
+        problems += _check_base(document, base_checker) if level.includes(Level.SCHEMA) else document.problems
+    loaded = [load_file(path, root=root, deployment=deployment, level=level, bases=bases) for path in files]
     loaded = _refuse_shared_names(loaded)
     for one in loaded:
         problems += one.problems
@@ -135,30 +153,32 @@ def load_folder(root: Path, *, allowed_packages: Collection[str] | None = None) 
     )
 
 
-def _load(document: Document, path: Path, bases: BaseFiles, allowed: Collection[str] | None) -> Loaded:
+def _load(document: Document, path: Path, bases: BaseFiles, deployment: Deployment, level: Level) -> Loaded:
     sources = {document.file: document.text}
-    if document.root is None:
+    if document.root is None or not level.includes(Level.SCHEMA):
         return Loaded(path=path, spec=None, problems=in_order(document.problems), sources=sources)
     problems = list(document.problems)
     root = document.root
+    strategy_checker, base_checker = _checkers(deployment.catalog)
     used: tuple[Path, ...] = ()
     if "${" in document.text:
         problems += list(_placeholders(document))
     if root.is_mapping and "extends" in root.value:
-        problems += _check_extends(document)
+        problems += _check_extends(document, base_checker)
         extended = extend(document, path, bases)
         root, used = extended.root, extended.bases
         problems += extended.problems
         for base in used:
             base_document = bases.documents[base]
             sources[base_document.file] = base_document.text
-            problems += _check_base(base_document)
-    root, wrong = _strategy_checker().check(root)
+            problems += _check_base(base_document, base_checker)
+    root, wrong = strategy_checker.check(root)
     explained = {problem.span for problem in problems}
     # A value that is refused already is judged all the same, so that its section counts as wrong; it is shown once.
     repeated = {id(problem) for problem in wrong if problem.span in explained}
     problems += wrong
-    spec = Builder(root, document, path, used, allowed, problems).build() if root.is_mapping else None
+    builds = root.is_mapping and level.includes(Level.RULES)
+    spec = Builder(root, document, path, used, deployment, problems).build() if builds else None
     name = root.child("name")
     known = name is not None and isinstance(name.value, str)
     return Loaded(
@@ -172,21 +192,21 @@ def _load(document: Document, path: Path, bases: BaseFiles, allowed: Collection[
     )
 
 
-def _check_base(document: Document) -> list[Problem]:
+def _check_base(document: Document, checker: Checker) -> list[Problem]:
     if document.root is None:
         return list(document.problems)
-    problems = [*document.problems, *_base_checker().check(document.root)[1]]
+    problems = [*document.problems, *checker.check(document.root)[1]]
     if "${" in document.text:
         problems += list(_placeholders(document))
     return problems
 
 
-def _check_extends(document: Document) -> list[Problem]:
+def _check_extends(document: Document, checker: Checker) -> list[Problem]:
     """The shape of `extends` itself, which is gone from the merged document."""
     assert document.root is not None
     entry = document.root.value["extends"]
     only = replace(document.root, value={"extends": entry})
-    return _base_checker().check(only)[1]
+    return checker.check(only)[1]
 
 
 def _placeholders(document: Document) -> Iterator[Problem]:

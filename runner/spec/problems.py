@@ -50,12 +50,21 @@ class Related:
     span: Span
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A piece of text in place of what stands in `span`; an empty span is an insertion."""
+
+    span: Span
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """What is wrong, in the author's words, with the value; where; and one concrete next step.
 
     `message` is a sentence without a full stop; `hint` is empty when there is nothing useful to add; `path` is the
-    field's dotted path (`params.stop_loss`, `universe.symbols[2]`), empty for the whole file.
+    field's dotted path (`params.stop_loss`, `universe.symbols[2]`), empty for the whole file. `fix` is there only when
+    there is one way to write what was meant: its edits do exactly what the hint says.
     """
 
     code: str
@@ -65,6 +74,7 @@ class Problem:
     path: str = ""
     hint: str = ""
     related: tuple[Related, ...] = ()
+    fix: tuple[Edit, ...] = ()
 
     @property
     def file(self) -> str:
@@ -92,7 +102,14 @@ class Problem:
 
 
 def error(
-    code: str, message: str, span: Span, *, path: KeyPath = (), hint: str = "", related: Iterable[Related] = ()
+    code: str,
+    message: str,
+    span: Span,
+    *,
+    path: KeyPath = (),
+    hint: str = "",
+    related: Iterable[Related] = (),
+    fix: Iterable[Edit] = (),
 ) -> Problem:
     """A problem that keeps the file from being used."""
     return Problem(
@@ -103,11 +120,19 @@ def error(
         path=dotted(path),
         hint=hint,
         related=tuple(related),
+        fix=tuple(fix),
     )
 
 
 def warning(
-    code: str, message: str, span: Span, *, path: KeyPath = (), hint: str = "", related: Iterable[Related] = ()
+    code: str,
+    message: str,
+    span: Span,
+    *,
+    path: KeyPath = (),
+    hint: str = "",
+    related: Iterable[Related] = (),
+    fix: Iterable[Edit] = (),
 ) -> Problem:
     """A problem that the author should know of; the file is used."""
     return Problem(
@@ -118,6 +143,7 @@ def warning(
         path=dotted(path),
         hint=hint,
         related=tuple(related),
+        fix=tuple(fix),
     )
 
 

@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 
-from runner import catalog
 from runner.base_params import BaseParams
-from runner.blocks import json_schema
+from runner.blocks import Kind, json_schema
+from runner.catalog import BUILT_IN, Catalog
 from runner.model.bars import BarSize
 from runner.model.instruments import SecType
 from runner.model.orders import TimeInForce
@@ -45,9 +44,9 @@ SYMBOLS_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 .,&/_-]{0,2000}$"
 HOOK_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 
 
-def strategy_schema() -> Schema:
+def strategy_schema(catalog: Catalog = BUILT_IN) -> Schema:
     """For a strategy file: the required keys are demanded of files that do not extend another."""
-    schema = _strategy("A strategy", "One strategy of the runner. Reference: docs/spec.md")
+    schema = _strategy(catalog, "A strategy", "One strategy of the runner. Reference: docs/spec.md")
     schema["if"] = {"not": {"required": ["extends"]}}
     use = {"required": ["use"]}
     schema["then"] = {
@@ -62,10 +61,10 @@ def strategy_schema() -> Schema:
     return schema
 
 
-def base_schema() -> Schema:
+def base_schema(catalog: Catalog = BUILT_IN) -> Schema:
     """For a file whose name begins with "_": a base of `extends`, in which no key is required."""
     schema = _strategy(
-        "A base of strategies", "Settings that strategies share through `extends`; never started itself."
+        catalog, "A base of strategies", "Settings that strategies share through `extends`; never started itself."
     )
     properties = schema["properties"]
     for block in (properties["signals"]["additionalProperties"], properties["combine"], properties["sizing"]):
@@ -95,12 +94,6 @@ def schema_texts() -> dict[str, str]:
 
 
 @lru_cache(maxsize=1)
-def blocks() -> Mapping[str, Mapping[str, type]]:
-    """Kind → name → class."""
-    return {"signal": catalog.signals(), "combine": catalog.combines(), "sizing": catalog.sizings()}
-
-
-@lru_cache(maxsize=1)
 def params_schema() -> Schema:
     """The schema of `params`: all base parameters except `universe`, which has its own key in a file."""
     schema = deepcopy(json_schema(BaseParams))
@@ -111,18 +104,18 @@ def params_schema() -> Schema:
     return schema
 
 
-def _strategy(title: str, description: str) -> Schema:
+def _strategy(catalog: Catalog, title: str, description: str) -> Schema:
     return {
         "$schema": DIALECT,
         "title": title,
         "description": description,
         "type": "object",
         "additionalProperties": False,
-        "properties": _properties(),
+        "properties": _properties(catalog),
     }
 
 
-def _properties() -> Schema:
+def _properties(catalog: Catalog) -> Schema:
     return {
         "spec": {
             "type": "integer",
@@ -167,12 +160,13 @@ def _properties() -> Schema:
             "minProperties": 1,
             "maxProperties": 16,
             "propertyNames": {"pattern": SIGNAL_ID_PATTERN},
-            "additionalProperties": _block("signal"),
+            "additionalProperties": _block(catalog, Kind.SIGNAL),
             "description": "The signals, each under an id of your own.",
             "x-runner": {"apply": "rebuild"},
         },
-        "combine": _block("combine") | {"description": "How several signals become one score."},
-        "sizing": _block("sizing") | {"description": "How scores become weights: fractions of the strategy's equity."},
+        "combine": _block(catalog, Kind.COMBINE) | {"description": "How several signals become one score."},
+        "sizing": _block(catalog, Kind.SIZING)
+        | {"description": "How scores become weights: fractions of the strategy's equity."},
         "params": params_schema(),
         "schedule": _schedule(),
         "execution": _execution(),
@@ -319,8 +313,8 @@ def _bars() -> Schema:
     }
 
 
-def _block(kind: str) -> Schema:
-    classes = blocks()[kind]
+def _block(catalog: Catalog, kind: Kind) -> Schema:
+    classes = catalog.blocks(kind)
     cases = []
     for name, cls in classes.items():
         settings = deepcopy(json_schema(cls))
@@ -336,7 +330,7 @@ def _block(kind: str) -> Schema:
                 "type": "string",
                 "enum": list(classes),
                 "description": f"Name of the {kind} block; docs/blocks.md lists them.",
-                "x-runner": {"apply": "rebuild", "kind": kind},
+                "x-runner": {"apply": "rebuild", "kind": kind.value},
             },
             "with": {
                 "type": "object",

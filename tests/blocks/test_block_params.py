@@ -125,9 +125,9 @@ def test_a_field_without_param_is_a_programming_error() -> None:
 
 
 def test_find_names_what_there_is() -> None:
-    assert catalog.find(Kind.SIGNAL, "sma_cross").name == "sma_cross"
+    assert catalog.BUILT_IN.find(Kind.SIGNAL, "sma_cross").name == "sma_cross"
     with pytest.raises(ValueError, match='no sizing block called "sma_cross"; there are: equal_weight'):
-        catalog.find(Kind.SIZING, "sma_cross")
+        catalog.BUILT_IN.find(Kind.SIZING, "sma_cross")
 
 
 @pytest.mark.parametrize(("page", "text"), [("blocks.md", catalog.reference), ("params.md", base_params.reference)])

@@ -15,7 +15,7 @@ from runner.model.panel import FloatArray, Panel
 
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 PARAMS = BaseParams(stop_loss=0.05)
-ALL = [(kind, name) for kind in Kind for name in catalog.blocks(kind)]
+ALL = [(kind, name) for kind in Kind for name in catalog.BUILT_IN.blocks(kind)]
 PRICED = [(kind, name) for kind, name in ALL if kind is not Kind.COMBINE]
 VARIANTS = [(kind, name, {}) for kind, name in ALL] + [
     (Kind.SIGNAL, "momentum", {"lookback": 60, "skip": 5, "top": 2, "allow_short": True}),
@@ -34,7 +34,7 @@ priced_block = pytest.mark.parametrize(
 
 
 def make(kind: Kind, name: str, changes: dict[str, Any]) -> Any:
-    cls = catalog.find(kind, name)
+    cls = catalog.BUILT_IN.find(kind, name)
     return build(cls, {**cls.example, **changes})
 
 

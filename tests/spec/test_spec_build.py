@@ -11,6 +11,7 @@ import yaml
 
 from runner.model.bars import BarSize
 from runner.model.instruments import InstrumentQuery, SecType
+from runner.spec.deployment import Deployment
 from runner.spec.folder import Loaded, load_file, load_text
 from runner.spec.render import render_text
 from runner.spec.spec import EvaluateOn, ExecutionStyle, OnRemove, StrategySpec
@@ -132,6 +133,6 @@ def test_hooks_need_an_allowed_package_when_that_is_known() -> None:
     hooks = {"on_fill": "acme.hooks:post"}
     assert spec_of(load(hooks=hooks)).hooks == hooks
     text = yaml.safe_dump(SMALL | {"hooks": hooks})
-    refused = load_text(text, path=Path("a.yaml"), allowed_packages=["other"])
+    refused = load_text(text, path=Path("a.yaml"), deployment=Deployment(allowed_packages={"other"}))
     assert [problem.code for problem in refused.problems] == ["C503"] and refused.spec is None
-    assert load_text(text, path=Path("a.yaml"), allowed_packages=["acme"]).spec is not None
+    assert load_text(text, path=Path("a.yaml"), deployment=Deployment(allowed_packages={"acme"})).spec is not None

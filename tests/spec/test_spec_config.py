@@ -177,3 +177,17 @@ def test_a_named_file_brings_its_own_folder(tmp_path: Path) -> None:
 
 def test_an_empty_file_says_so(tmp_path: Path) -> None:
     assert problems(tmp_path, "# nothing\n") == [("Y100", 1)]
+
+
+def test_files_are_judged_by_what_the_configuration_says(tmp_path: Path) -> None:
+    from runner.gateway.settings import GatewaySettings
+    from runner.spec.deployment import Deployment
+
+    embedded = Deployment.of(load_config(None, tmp_path, env={}))
+    assert embedded.base_currency == GatewaySettings().base_currency
+    assert (embedded.allowed_packages, embedded.max_total_weight) == (frozenset(), 1.0)
+    text = "ib: {port: 4002}\nplugins: {allow: [acme]}\nportfolio: {max_total_weight: 1.5}\n"
+    (tmp_path / "runner.yaml").write_text(text, encoding="utf-8")
+    elsewhere = Deployment.of(load_config(None, tmp_path, env={}))
+    assert elsewhere.base_currency is None
+    assert (elsewhere.allowed_packages, elsewhere.max_total_weight) == ({"acme"}, 1.5)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from runner.spec.codes import CODES
+from runner.spec.deployment import Deployment
 from runner.spec.folder import load_file
 from runner.spec.render import render_text
 
@@ -27,7 +28,9 @@ def in_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", VALID)
 def test_a_valid_file_loads_without_a_word(name: str) -> None:
-    loaded = load_file(SPECS / "valid" / name, root=SPECS / "valid", allowed_packages=["acme_blocks"])
+    loaded = load_file(
+        SPECS / "valid" / name, root=SPECS / "valid", deployment=Deployment(allowed_packages={"acme_blocks"})
+    )
     assert render_text(loaded.problems, loaded.sources) == ""
     assert loaded.spec is not None
     assert loaded.spec.name == name.removesuffix(".yaml").upper()
@@ -36,7 +39,7 @@ def test_a_valid_file_loads_without_a_word(name: str) -> None:
 @pytest.mark.parametrize("name", INVALID)
 def test_an_invalid_file_says_all_that_is_wrong_with_it(name: str) -> None:
     path = SPECS / "invalid" / name
-    loaded = load_file(path, root=SPECS / "invalid", allowed_packages=[])
+    loaded = load_file(path, root=SPECS / "invalid", deployment=Deployment(allowed_packages=frozenset()))
     text = render_text(loaded.problems, loaded.sources)
     expected = path.with_suffix(".expected")
     if os.environ.get("RUNNER_UPDATE_EXPECTED"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.spec.folder import load_file, load_folder
+from runner.spec.levels import Level, not_checked
 from runner.spec.render import render_text
 
 SMALL = """spec: 1
@@ -171,3 +172,26 @@ def test_a_folder_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
 
 def test_an_empty_folder_is_fine(root: Path) -> None:
     assert load_folder(root).specs == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("name: [\n", {"syntax": ["Y103"], "schema": ["Y103"], "rules": ["Y103"]}),
+        ("name: A\n", {"syntax": [], "schema": ["S202"], "rules": ["S202"]}),
+        (None, {"syntax": [], "schema": [], "rules": ["M401"]}),
+    ],
+)
+def test_a_level_looks_no_deeper_than_it_says(tmp_path: Path, text: str | None, codes: dict[str, list[str]]) -> None:
+    broken_rule = SMALL.format(name="A") + "params: {min_weight: 0.5}\n"
+    (tmp_path / "a.yaml").write_text(text or broken_rule, encoding="utf-8")
+    for level, expected in codes.items():
+        found = load_folder(tmp_path, level=Level(level))
+        assert sorted({problem.code for problem in found.problems}) == expected
+        assert found.specs == ()
+
+
+def test_what_a_level_leaves_out_is_named() -> None:
+    assert not_checked(Level.ENV) == ()
+    assert "contracts at IB" in not_checked(Level.CODE) and "code of hooks" not in not_checked(Level.CODE)
+    assert "code of hooks" in not_checked(Level.RULES) and len(not_checked(Level.SYNTAX)) == 8

@@ -12,12 +12,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from runner.blocks import params_of
+from runner.catalog import BUILT_IN
 from runner.spec.calendars import CALENDARS
 from runner.spec.codes import CODES
 from runner.spec.folder import load_folder
 from runner.spec.reference import refreshed
 from runner.spec.render import render_text
-from runner.spec.schema import blocks, schema_texts
+from runner.spec.schema import schema_texts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -55,14 +56,14 @@ def test_the_list_of_calendars_is_that_of_the_library() -> None:
 
 def test_every_code_in_the_source_is_described_and_every_described_one_used() -> None:
     used = set()
-    for source in (REPOSITORY / "runner" / "spec").glob("*.py"):
+    for source in (REPOSITORY / "runner" / "spec").rglob("*.py"):
         if source.name != "codes.py":
             used |= set(re.findall(r'"([YSWMCE][1-6]\d\d)"', source.read_text(encoding="utf-8")))
     assert used == set(CODES)
 
 
 def test_every_parameter_of_every_block_says_what_it_is() -> None:
-    for kind, classes in blocks().items():
+    for kind, classes in BUILT_IN.tables.items():
         for name, cls in classes.items():
             for info in params_of(cls):
                 assert info.description, f"{kind} {name}.{info.name}"

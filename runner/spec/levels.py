@@ -1,0 +1,47 @@
+"""How deep a file is looked at; each level does all that the ones before it do.
+
+syntax   the text is YAML as it is read here
+schema   keys, types, limits and names of blocks
+rules    what must hold between fields and between files
+code     hooks and plugged-in blocks can be imported, in a process of their own
+env      contracts, libraries, history, account and data lines at the configured gateway
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """One of the levels, shallowest first."""
+
+    SYNTAX = "syntax"
+    SCHEMA = "schema"
+    RULES = "rules"
+    CODE = "code"
+    ENV = "env"
+
+    def includes(self, other: Level) -> bool:
+        """Whether this level does what `other` does."""
+        order = tuple(Level)
+        return order.index(other) <= order.index(self)
+
+
+_LOOKS_AT: Mapping[Level, tuple[str, ...]] = {
+    Level.SYNTAX: (),
+    Level.SCHEMA: ("keys, types and limits",),
+    Level.RULES: ("rules between fields and files",),
+    Level.CODE: ("code of hooks", "plugged-in blocks and their settings"),
+    Level.ENV: (
+        "contracts at IB",
+        "libraries of the store",
+        "market data and its permissions",
+        "limits of the account",
+    ),
+}
+
+
+def not_checked(level: Level) -> tuple[str, ...]:
+    """What a run at `level` does not look at, in words for its last line."""
+    return tuple(what for deeper in Level if not level.includes(deeper) for what in _LOOKS_AT[deeper])
