@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,69 @@ class SizingBlock(Protocol):
     def compute(self, panel: Panel, scores: FloatArray, params: SizingParams) -> FloatArray:
         """(T, N) wanted weights, signed fractions of strategy equity; NaN = no opinion, 0 = hold nothing."""
         ...
+
+
+# --------------------------------------------------------------------------- what blocks may say about themselves
+
+Sides: TypeAlias = frozenset[int]
+"""Signs that a score or weight can have: 1 long, -1 short."""
+
+LONG: Sides = frozenset({1})
+EITHER: Sides = frozenset({1, -1})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightBounds:
+    """Absolute weights that a full score can get, fractions of strategy equity.
+
+    `largest` is what a single instrument gets at most, `smallest` what each gets at least; None where it depends on
+    prices.
+    """
+
+    largest: float | None = None
+    smallest: float | None = None
+
+
+def turned(sides: Sides, weight: float) -> Sides:
+    """The sides of a score times `weight`."""
+    return frozenset() if weight == 0 else sides if weight > 0 else frozenset(-side for side in sides)
+
+
+@runtime_checkable
+class Sided(Protocol):
+    """A signal that says which signs its scores can have. One that does not may have either."""
+
+    @property
+    def sides(self) -> Sides: ...
+
+
+@runtime_checkable
+class SidedCombine(Protocol):
+    """A combine that says which signs remain. One that does not keeps those of any signal."""
+
+    def sides(self, signals: Mapping[str, Sides]) -> Sides: ...
+
+
+@runtime_checkable
+class SidedSizing(Protocol):
+    """A sizing that changes sides, or leaves symbols out. One that does not keeps the score's."""
+
+    def sides(self, symbol: str, score: Sides) -> Sides: ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A sizing that says how large weights can get. `instruments` is None for a universe of unknown size."""
+
+    def bounds(self, instruments: int | None, params: SizingParams) -> WeightBounds: ...
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A signal or sizing that holds so many instruments at most; None for all."""
+
+    @property
+    def most_held(self) -> int | None: ...
 
 
 # ------------------------------------------------------------------------------------------------------- parameters

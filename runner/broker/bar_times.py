@@ -1,4 +1,4 @@
-"""When a bar ends, and how long a request has to reach back for so many of them."""
+"""When a bar ends, and how many fit into a stretch of time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,6 @@ from runner.model.sessions import CALENDAR_OF_EXCHANGE, Sessions, sessions
 
 DEFAULT_CALENDAR = "XNYS"
 _RTH_SECONDS = 23_400
-_ALL_HOURS_SECONDS = 57_600
-
-_MAX_SECONDS = {1: 1_800, 5: 3_600, 10: 14_400, 15: 14_400, 30: 28_800}
-"""Longest duration that IB answers in one piece for bars of so many seconds."""
-_MAX_DAYS = {60: 1, 120: 2, 180: 7, 300: 7, 600: 7, 900: 7, 1_200: 7}
-_MONTH_DAYS = 30
-_YEAR_DAYS = 365
 
 
 def calendar_of(instrument: Instrument) -> str:
@@ -71,20 +64,6 @@ def completed(bars: list[Bar], size: BarSize, instrument: Instrument, regular_ho
     while count and bar_end(bars[count - 1].start, size, instrument, regular_hours) > now:
         count -= 1
     return bars[:count]
-
-
-def duration_for(count: int, size: BarSize, regular_hours: bool) -> str:
-    """IB's duration text for at least `count` bars, or for as many as one request may have."""
-    seconds = size.seconds
-    if seconds in _MAX_SECONDS:
-        return f"{min(_MAX_SECONDS[seconds], max(count * seconds, 60))} S"
-    if size.intraday:
-        per_session = math.ceil((_RTH_SECONDS if regular_hours else _ALL_HOURS_SECONDS) / seconds)
-        days = math.ceil(math.ceil(count / per_session) * 7 / 5) + 4
-        most = _MAX_DAYS.get(seconds, _MONTH_DAYS)
-        return "1 M" if days >= _MONTH_DAYS <= most else f"{min(days, most)} D"
-    days = math.ceil(count * seconds / 86_400 * (7 / 5 if size is BarSize.DAY_1 else 1)) + 5
-    return f"{days} D" if days < _YEAR_DAYS else "1 Y"
 
 
 def bars_between(start: datetime, end: datetime, size: BarSize, regular_hours: bool) -> int:

@@ -15,12 +15,13 @@ from typing import Protocol
 
 from ib_async import BarData
 
-from runner.broker.bar_times import bars_between, calendar_of, completed, duration_for
+from runner.broker.bar_times import bars_between, calendar_of, completed
 from runner.broker.pacing import HistoryPacer
 from runner.broker.requests import REQUEST_TIMEOUT_S, answer, is_no_data
 from runner.broker.session import Session
 from runner.broker.wire import bar_from_ib, to_ib_contract
 from runner.errors import NoMarketData, NotConnected, PacingLimit, StoreError
+from runner.model.bar_requests import duration_for
 from runner.model.bars import Bar, BarSize
 from runner.model.clock import Clock, utc
 from runner.model.events import Notice

@@ -22,7 +22,7 @@ from typing import Any
 from ib_async import BarDataList
 from ib_async.wrapper import RequestError
 
-from runner.broker.bar_times import bar_end, bars_between, calendar_of, duration_for
+from runner.broker.bar_times import bar_end, bars_between, calendar_of
 from runner.broker.clock import BrokerClock
 from runner.broker.codes import CONNECTIVITY_BACK_DATA_LOST
 from runner.broker.facts import WireConnection, WireFact, WireLost
@@ -32,6 +32,7 @@ from runner.broker.requests import REQUEST_TIMEOUT_S, error_of
 from runner.broker.session import Session
 from runner.broker.wire import bar_from_ib, to_ib_contract
 from runner.errors import GatewayError, NoMarketData, NotConnected
+from runner.model.bar_requests import duration_for
 from runner.model.bars import Bar, BarSize
 from runner.model.events import Notice
 from runner.model.instruments import Instrument

@@ -13,6 +13,7 @@ from collections import deque
 from enum import IntEnum
 
 from runner.errors import PacingLimit
+from runner.model.bar_requests import HISTORY_IN_WINDOW, HISTORY_WINDOW_S, SMALL_BAR_S
 from runner.model.clock import Clock
 from runner.model.orders import Purpose
 
@@ -117,14 +118,10 @@ class Pacer:
             turn.set_result(None)
 
 
-HISTORY_WINDOW_S = 600.0
-HISTORY_IN_WINDOW = 60
 SAME_CONTRACT_WINDOW_S = 2.0
 SAME_CONTRACT_IN_WINDOW = 5
 IDENTICAL_WINDOW_S = 15.0
 HISTORY_OPEN = 50
-SMALL_BAR_S = 30
-"""Bars up to this length fall under the strict rules; longer ones only under the number of open requests."""
 
 
 class HistoryRules:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from runner.blocks import Sides
 from runner.model.panel import FloatArray
 
 
@@ -24,6 +25,9 @@ class AllOf:
     def check(self, signals: Collection[str]) -> None:
         if not signals:
             raise ValueError("all_of needs at least one signal")
+
+    def sides(self, signals: Mapping[str, Sides]) -> Sides:
+        return frozenset.intersection(*signals.values())
 
     def compute(self, scores: Mapping[str, FloatArray]) -> FloatArray:
         stack = np.stack(list(scores.values()))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from runner.blocks import REQUIRED, check_fields, param
+from runner.blocks import REQUIRED, Sides, check_fields, param, turned
 from runner.model.panel import FloatArray
 
 ROUNDING = 1e-12
@@ -47,6 +47,9 @@ class Weighted:
         for name in signals:
             if name not in self.weights:
                 raise ValueError(f"weights has no weight for the signal {name}")
+
+    def sides(self, signals: Mapping[str, Sides]) -> Sides:
+        return frozenset().union(*(turned(sides, self.weights.get(name, 0.0)) for name, sides in signals.items()))
 
     def compute(self, scores: Mapping[str, FloatArray]) -> FloatArray:
         total = sum(abs(weight) for weight in self.weights.values())

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from runner.blocks import by_instrument
+from runner.blocks import LONG, Sides, by_instrument
 from runner.model.panel import FloatArray, Panel
 
 
@@ -21,6 +21,10 @@ class BuyAndHold:
 
     name: ClassVar[str] = "buy_and_hold"
     example: ClassVar[Mapping[str, Any]] = {}
+
+    @property
+    def sides(self) -> Sides:
+        return LONG
 
     @property
     def warmup(self) -> int:

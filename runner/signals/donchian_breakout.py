@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from runner.blocks import Series, by_instrument, check_fields, param
+from runner.blocks import EITHER, LONG, Series, Sides, by_instrument, check_fields, param
 from runner.model.panel import FloatArray, Panel
 from runner.signals.episodes import episodes
 
@@ -40,6 +40,10 @@ class DonchianBreakout:
         check_fields(self)
         if self.exit > self.entry:
             raise ValueError(f"exit {self.exit} must be at most entry {self.entry}")
+
+    @property
+    def sides(self) -> Sides:
+        return EITHER if self.allow_short else LONG
 
     @property
     def warmup(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.blocks import Series, by_instrument, check_fields, param
+from runner.blocks import EITHER, LONG, Series, Sides, by_instrument, check_fields, param
 from runner.model.panel import FloatArray, Panel
 
 ROUNDING = 1e-12
@@ -54,6 +54,14 @@ class Momentum:
         check_fields(self)
         if self.skip >= self.lookback:
             raise ValueError(f"skip {self.skip} must be below lookback {self.lookback}")
+
+    @property
+    def sides(self) -> Sides:
+        return EITHER if self.allow_short else LONG
+
+    @property
+    def most_held(self) -> int | None:
+        return None if self.top is None else self.top * len(self.sides)
 
     @property
     def warmup(self) -> int:

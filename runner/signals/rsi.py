@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from runner.blocks import Series, by_instrument, check_fields, param
+from runner.blocks import EITHER, LONG, Series, Sides, by_instrument, check_fields, param
 from runner.model.panel import FloatArray, Panel
 from runner.signals.episodes import episodes
 
@@ -46,6 +46,10 @@ class Rsi:
         check_fields(self)
         if not self.low <= self.exit <= self.high:
             raise ValueError(f"exit {self.exit:g} must be between low {self.low:g} and high {self.high:g}")
+
+    @property
+    def sides(self) -> Sides:
+        return EITHER if self.allow_short else LONG
 
     @property
     def warmup(self) -> int:

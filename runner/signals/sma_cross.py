@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from runner.blocks import Series, by_instrument, check_fields, param
+from runner.blocks import EITHER, LONG, Series, Sides, by_instrument, check_fields, param
 from runner.model.panel import FloatArray, Panel
 
 TOUCH = 1e-9
@@ -36,6 +36,10 @@ class SmaCross:
         check_fields(self)
         if self.fast >= self.slow:
             raise ValueError(f"fast {self.fast} must be below slow {self.slow}")
+
+    @property
+    def sides(self) -> Sides:
+        return EITHER if self.allow_short else LONG
 
     @property
     def warmup(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from runner.blocks import SizingParams, check_fields, param
+from runner.blocks import SizingParams, WeightBounds, check_fields, param
 from runner.model.panel import FloatArray, Panel
 
 
@@ -51,6 +51,15 @@ class EqualWeight:
     @property
     def warmup(self) -> int:
         return 1
+
+    @property
+    def most_held(self) -> int | None:
+        return self.max_names
+
+    def bounds(self, instruments: int | None, params: SizingParams) -> WeightBounds:
+        counts = [count for count in (instruments, self.max_names) if count is not None]
+        share = self.gross / max(1, min(counts)) if counts else None
+        return WeightBounds(largest=share if self.share_of == "universe" else self.gross, smallest=share)
 
     def check(self, symbols: Collection[str], params: SizingParams) -> None:
         """Any symbols and parameters do."""

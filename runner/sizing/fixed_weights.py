@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from runner.blocks import REQUIRED, SizingParams, check_fields, param
+from runner.blocks import REQUIRED, Sides, SizingParams, WeightBounds, check_fields, param, turned
 from runner.model.panel import FloatArray, Panel
 
 
@@ -49,6 +49,13 @@ class FixedWeights:
     @property
     def warmup(self) -> int:
         return 1
+
+    def sides(self, symbol: str, score: Sides) -> Sides:
+        return turned(score, self.weights.get(symbol, 0.0))
+
+    def bounds(self, instruments: int | None, params: SizingParams) -> WeightBounds:
+        sizes = [abs(weight) for weight in self.weights.values() if weight]
+        return WeightBounds(largest=max(sizes, default=0.0), smallest=min(sizes, default=0.0))
 
     def check(self, symbols: Collection[str], params: SizingParams) -> None:
         for symbol in self.weights:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from runner.blocks import Series, SizingParams, by_instrument, check_fields, param
+from runner.blocks import Series, SizingParams, WeightBounds, by_instrument, check_fields, param
 from runner.model.panel import FloatArray, Panel
 from runner.sizing.leverage import capped
 
@@ -60,6 +60,13 @@ class RiskPerTrade:
     @property
     def warmup(self) -> int:
         return self.atr_window * (1 + SETTLING) + 1 if self.stop == "atr" else 1
+
+    def bounds(self, instruments: int | None, params: SizingParams) -> WeightBounds:
+        if self.stop != "stop_loss" or params.stop_loss <= 0.0:
+            return WeightBounds(largest=self.max_leverage)
+        weight = params.risk_per_trade / params.stop_loss
+        crowded = self.max_leverage / instruments if instruments else 0.0
+        return WeightBounds(largest=min(self.max_leverage, weight), smallest=min(weight, crowded))
 
     def check(self, symbols: Collection[str], params: SizingParams) -> None:
         if self.stop == "stop_loss" and params.stop_loss <= 0.0:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from runner.blocks import Series, SizingParams, by_instrument, check_fields, param
+from runner.blocks import Series, SizingParams, WeightBounds, by_instrument, check_fields, param
 from runner.model.panel import FloatArray, Panel
 from runner.sizing.leverage import capped
 
@@ -67,6 +67,9 @@ class VolatilityTarget:
     @property
     def warmup(self) -> int:
         return self.window + 1
+
+    def bounds(self, instruments: int | None, params: SizingParams) -> WeightBounds:
+        return WeightBounds(largest=min(self.max_leverage, self.annual_vol / self.min_vol))
 
     def check(self, symbols: Collection[str], params: SizingParams) -> None:
         """Any symbols and parameters do."""

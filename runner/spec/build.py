@@ -23,8 +23,10 @@ from runner.spec.problems import KeyPath, Problem, dotted, error
 from runner.spec.rules import execution as execution_rules
 from runner.spec.rules import history as history_rules
 from runner.spec.rules import hooks as hook_rules
+from runner.spec.rules import markets as market_rules
 from runner.spec.rules import schedule as schedule_rules
 from runner.spec.rules import weights as weight_rules
+from runner.spec.rules.risk import Risk, check_risk
 from runner.spec.schema import REQUIRED
 from runner.spec.spec import (
     BarsSpec,
@@ -63,15 +65,25 @@ class Builder:
         schedule = self._schedule()
         execution = self._execution()
         bars = self._bars(signals, sizing)
-        if bars is not None and schedule is not None:
-            schedule_rules.check_times(self.root, bars, schedule, self.problems)
+        if bars is not None:
+            history_rules.check_reach(self.root, bars, _warmups(signals, sizing), self.problems)
+            if schedule is not None:
+                schedule_rules.check_times(self.root, bars, schedule, self.problems)
+                market_rules.check_hours(self.root, bars, schedule, self.problems)
+        if universe is not None:
+            market_rules.check_currencies(self.root, universe, self.deployment.base_currency, self.problems)
+            if schedule is not None:
+                market_rules.check_calendar(self.root, universe, schedule, self.problems)
         if execution is not None:
             execution_rules.check_execution(self.root, execution, self.problems)
         hook_rules.check_hooks(self.root, self.deployment.allowed_packages, self.problems)
         if any(problem.is_error for problem in self.problems):
             return None
         assert universe and params and signals and combine and sizing and schedule and execution and bars
-        return self._spec(universe, params, signals, combine, sizing, schedule, execution, bars)
+        spec = self._spec(universe, params, signals, combine, sizing, schedule, execution, bars)
+        history_rules.check_cost(self.root, spec.warmup_cost, self.problems)
+        check_risk(Risk(spec=spec, root=self.root, own_file=self.document.file), self.problems)
+        return spec
 
     def _spec(
         self,
@@ -107,6 +119,7 @@ class Builder:
             document=data,
             source=self.document.text,
             bases=self.bases,
+            warmup_cost=history_rules.warmup_cost(bars, universe),
         )
 
     def _good(self, *path: str) -> Node | None:
@@ -205,9 +218,7 @@ class Builder:
         node = self._good("bars")
         if node is None:
             return None
-        needs: dict[KeyPath, int] = {("signals", name): block.warmup for name, block in signals.items()}
-        if sizing is not None:
-            needs[("sizing",)] = sizing.warmup
+        needs = _warmups(signals, sizing)
         data = node.data()
         history = data.get("history")
         if history is None:
@@ -244,6 +255,12 @@ class Builder:
             limit_offset_bps=float(data.get("limit_offset_bps", 0.0)),
             tif=TimeInForce(data.get("tif", TimeInForce.DAY.value)),
         )
+
+
+def _warmups(signals: Mapping[str, SignalBlock], sizing: SizingBlock | None) -> dict[KeyPath, int]:
+    """Bars that each block needs, by where it is in the file."""
+    needs: dict[KeyPath, int] = {("signals", name): block.warmup for name, block in signals.items()}
+    return needs if sizing is None else needs | {("sizing",): sizing.warmup}
 
 
 def spec_hash(document: Mapping[str, Any]) -> str:

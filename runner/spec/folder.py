@@ -16,8 +16,9 @@ from runner.spec.check import Checker
 from runner.spec.deployment import Deployment
 from runner.spec.extends import BaseFiles, extend
 from runner.spec.levels import Level
-from runner.spec.load import Document, parse_text, read_document
+from runner.spec.load import Document, Node, parse_text, read_document
 from runner.spec.problems import Problem, Related, Span, error, in_order, warning, whole_file
+from runner.spec.rules.between_files import check_folder
 from runner.spec.schema import base_schema, strategy_schema
 from runner.spec.spec import StrategySpec
 
@@ -53,6 +54,8 @@ class Loaded:
     """The strategy's name, of a refused file too when it can be read; else empty."""
     name_span: Span | None = None
     """Where the name is written."""
+    root: Node | None = None
+    """The document with its bases merged in; None when the text could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +147,8 @@ def load_folder(root: Path, *, deployment: Deployment = ANYWHERE, level: Level =
     for one in loaded:
         problems += one.problems
         sources.update(one.sources)
+    members = [(one.spec, one.root) for one in loaded if one.spec is not None and one.root is not None]
+    problems += check_folder(members, deployment)
     return Folder(
         specs=tuple(one.spec for one in loaded if one.spec is not None),
         problems=in_order(problems),
@@ -189,6 +194,7 @@ def _load(document: Document, path: Path, bases: BaseFiles, deployment: Deployme
         bases=used,
         name=name.value if name is not None and known else "",
         name_span=name.span if name is not None and known else None,
+        root=root,
     )
 
 

@@ -81,6 +81,19 @@ class BarsSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WarmupCost:
+    """What loading a strategy's history takes when nothing of it is cached."""
+
+    requests: int
+    minutes: float
+    """That IB's pacing makes it take; the answers come on top."""
+
+    def __str__(self) -> str:
+        count = f"{self.requests:,} request" + ("" if self.requests == 1 else "s")
+        return f"{count} and at least {self.minutes:,.0f} minutes" if self.minutes else count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleSpec:
     """When decisions are made and orders may be sent; docs/spec.md, "Schedule", has the exact meaning.
 
@@ -135,6 +148,8 @@ class StrategySpec:
     """The text of the file itself."""
     bases: tuple[Path, ...] = ()
     """Files that it extends, nearest first."""
+    warmup_cost: WarmupCost | None = None
+    """None when the size of its universe is not known yet."""
 
     @property
     def warmup(self) -> int:

@@ -11,7 +11,7 @@ import pytest
 from broker_support import AAPL, START, Bench, spin
 from scripted_peer import VERSION, ScriptedPeer
 
-from runner.broker.bar_times import bar_end, completed, duration_for
+from runner.broker.bar_times import bar_end, completed
 from runner.broker.clock import BrokerClock
 from runner.broker.feed import Feed, FeedClosed, Moment
 from runner.broker.history import HistoryService
@@ -21,6 +21,7 @@ from runner.broker.pacing import HistoryPacer
 from runner.errors import ContractNotFound, NoMarketData, StoreError
 from runner.gateway import encode
 from runner.gateway.model import BarRow
+from runner.model.bar_requests import duration_for
 from runner.model.bars import Bar, BarSize
 from runner.model.clock import ManualClock
 from runner.model.events import Notice

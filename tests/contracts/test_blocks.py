@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jsonschema
 import numpy as np
 import pytest
 
-from runner import catalog
 from runner.base_params import BaseParams
-from runner.blocks import Kind, build, json_schema, params_of
+from runner.blocks import EITHER, LONG, Bounded, Kind, Limited, Sided, build, json_schema, params_of
+from runner.catalog import BUILT_IN
 from runner.model.panel import FloatArray, Panel
+from runner.spec.rules.sides import score_sides
 
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 PARAMS = BaseParams(stop_loss=0.05)
-ALL = [(kind, name) for kind in Kind for name in catalog.BUILT_IN.blocks(kind)]
+ALL = [(kind, name) for kind in Kind for name in BUILT_IN.blocks(kind)]
 PRICED = [(kind, name) for kind, name in ALL if kind is not Kind.COMBINE]
 VARIANTS = [(kind, name, {}) for kind, name in ALL] + [
     (Kind.SIGNAL, "momentum", {"lookback": 60, "skip": 5, "top": 2, "allow_short": True}),
@@ -34,7 +36,7 @@ priced_block = pytest.mark.parametrize(
 
 
 def make(kind: Kind, name: str, changes: dict[str, Any]) -> Any:
-    cls = catalog.BUILT_IN.find(kind, name)
+    cls = BUILT_IN.find(kind, name)
     return build(cls, {**cls.example, **changes})
 
 
@@ -200,3 +202,45 @@ def test_a_price_that_never_moves_gives_finite_answers(kind: Kind, name: str) ->
     assert not np.isinf(result).any()
     if kind is Kind.SIGNAL and name != "buy_and_hold":
         assert (result[-1] == 0.0).all(), "a price that does not move is no opportunity"
+
+
+@every_block
+def test_a_block_keeps_to_the_sides_and_sizes_it_names(kind: Kind, name: str, changes: dict[str, Any]) -> None:
+    block = make(kind, name, changes)
+    panel = walk(warmup_of(kind, block) + 400)
+    if isinstance(block, Sided) and kind is Kind.SIGNAL:
+        scores = run(kind, block, panel)
+        assert set(np.sign(scores[np.isfinite(scores)])) - {0.0} <= set(block.sides)
+    if isinstance(block, Bounded):
+        full = np.sign(scores_for(panel))
+        weights = np.abs(block.compute(panel, full, PARAMS))[warmup_of(kind, block) :]
+        bounds = block.bounds(len(SYMBOLS), PARAMS)
+        assert bounds.largest is not None and weights.max() <= bounds.largest * (1 + 1e-9)
+        if bounds.smallest is not None:
+            assert weights[weights > 0].min() >= bounds.smallest * (1 - 1e-9)
+    if isinstance(block, Limited) and block.most_held is not None:
+        held = run(kind, block, panel) != 0.0
+        assert np.count_nonzero(held[warmup_of(kind, block) :], axis=1).max() <= block.most_held
+
+
+@pytest.mark.parametrize("name", ["all_of", "any_of", "first"])
+def test_a_combine_makes_no_side_that_its_signals_do_not_have(name: str) -> None:
+    block = BUILT_IN.find(Kind.COMBINE, name)()
+    for a, b in [(LONG, LONG), (LONG, EITHER), (EITHER, EITHER)]:
+        score = score_sides({"a": _Signal(a), "b": _Signal(b)}, block)
+        rows = np.random.default_rng(3).choice([-1.0, 0.0, 1.0], (2, 500, 1))
+        low = {LONG: 0.0, EITHER: -1.0}
+        result = block.compute({"a": np.maximum(rows[0], low[a]), "b": np.maximum(rows[1], low[b])})
+        assert set(np.sign(result).ravel()) - {0.0} == set(score)
+
+
+@dataclass
+class _Signal:
+    """A signal that only says its sides."""
+
+    sides: Any
+    name: str = "said"
+    warmup: int = 1
+
+    def compute(self, panel: Panel) -> FloatArray:
+        return np.zeros_like(panel.close)

@@ -1,4 +1,4 @@
-"""A file under tests/specs is a test by being there: valid ones load, invalid ones say what their `.expected` says.
+"""A file under tests/specs is a test by being there: valid ones load, others say what their `.expected` says.
 
 `RUNNER_UPDATE_EXPECTED=1 pytest tests/spec/test_spec_examples.py` writes the expected texts anew; read the difference.
 """
@@ -12,12 +12,13 @@ import pytest
 
 from runner.spec.codes import CODES
 from runner.spec.deployment import Deployment
-from runner.spec.folder import load_file
+from runner.spec.folder import Loaded, load_file
 from runner.spec.render import render_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SPECS = Path("tests/specs")
 VALID = sorted(p.name for p in (REPOSITORY / SPECS / "valid").glob("[!_]*.yaml"))
+WARNED = sorted(p.name for p in (REPOSITORY / SPECS / "warned").glob("[!_]*.yaml"))
 INVALID = sorted(p.name for p in (REPOSITORY / SPECS / "invalid").glob("[!_]*.yaml"))
 
 
@@ -36,16 +37,28 @@ def test_a_valid_file_loads_without_a_word(name: str) -> None:
     assert loaded.spec.name == name.removesuffix(".yaml").upper()
 
 
+@pytest.mark.parametrize("name", WARNED)
+def test_a_doubtful_file_loads_and_says_what_is_doubtful(name: str) -> None:
+    loaded = load_file(SPECS / "warned" / name, root=SPECS / "warned")
+    assert loaded.spec is not None
+    assert loaded.problems and not any(problem.is_error for problem in loaded.problems)
+    compare(SPECS / "warned" / name, loaded)
+
+
 @pytest.mark.parametrize("name", INVALID)
 def test_an_invalid_file_says_all_that_is_wrong_with_it(name: str) -> None:
     path = SPECS / "invalid" / name
     loaded = load_file(path, root=SPECS / "invalid", deployment=Deployment(allowed_packages=frozenset()))
+    assert loaded.spec is None
+    assert any(problem.is_error for problem in loaded.problems)
+    compare(path, loaded)
+
+
+def compare(path: Path, loaded: Loaded) -> None:
     text = render_text(loaded.problems, loaded.sources)
     expected = path.with_suffix(".expected")
     if os.environ.get("RUNNER_UPDATE_EXPECTED"):
         expected.write_text(text, encoding="utf-8")
-    assert loaded.spec is None
-    assert any(problem.is_error for problem in loaded.problems)
     assert text == expected.read_text(encoding="utf-8")
     for problem in loaded.problems:
         assert problem.code in CODES

@@ -98,3 +98,18 @@ def test_the_shipped_strategies_are_valid_and_fit_one_account() -> None:
         assert spec.source.startswith("# yaml-language-server: $schema=../schemas/strategy.schema.json\n")
         assert spec.schedule.calendar == "XNYS"
         assert [query.symbol for query in spec.universe.instruments] == ["AAPL", "GOOG", "IBM", "MSFT"]
+
+
+def test_the_hours_and_other_names_of_calendars_are_those_of_the_library() -> None:
+    import exchange_calendars
+    from exchange_calendars import calendar_utils
+
+    from runner.spec.calendars import ALIASES, HOURS, Hours
+
+    assert calendar_utils._default_calendar_aliases == ALIASES
+    assert sorted(calendar_utils._default_calendar_factories) == list(HOURS)
+    for code, hours in HOURS.items():
+        calendar = exchange_calendars.get_calendar(code, start="2025-01-02", end="2026-06-30")
+        opens, closes = calendar.open_times[-1][1], calendar.close_times[-1][1]
+        days = (calendar.open_offset, calendar.close_offset)
+        assert hours == Hours(str(calendar.tz), f"{opens:%H:%M}", f"{closes:%H:%M}", *days), code
