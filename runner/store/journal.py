@@ -25,6 +25,7 @@ from runner.model.events import CommissionCharged, Event, Filled, OrderPlaced
 from runner.model.orders import OrderIntent, OrderState
 from runner.store import journal_schema
 from runner.store.codec import decimal_text, event_from_json, time_from_text, time_text
+from runner.store.generations import Generations
 from runner.store.journal_writer import JournalWriter
 from runner.store.recording import Recorded, prepare, record
 
@@ -89,6 +90,8 @@ class Journal:
         self._next_ref = self._ref_limit = 0
         self._next_block: Future[int] | None = None
         self._closed = False
+        self.generations = Generations(self._write, self._query, clock)
+        """The versions of the strategies' files."""
         self.epoch = int(self.meta("epoch") or 0)
         """Grows by one each time the journal is opened for writing."""
 

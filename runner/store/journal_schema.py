@@ -13,8 +13,9 @@ import uuid
 from pathlib import Path
 
 from runner.errors import StoreCorrupt, StoreError
+from runner.store import generations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x72756E31
 """`run1` in the file header: tells our journal from another program's database."""
 
@@ -70,8 +71,11 @@ def open_for_writing(path: Path) -> tuple[sqlite3.Connection, int]:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")
-        if _version(connection) == 0:
+        version = _version(connection)
+        if version == 0:
             _create(connection)
+        elif version < SCHEMA_VERSION:
+            _upgrade(connection, version)
         epoch = int(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]) + 1
         connection.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (str(epoch),))
         connection.execute("COMMIT")
@@ -151,14 +155,30 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) ->
         )
 
 
+_ADDED: dict[int, str] = {2: generations.TABLES}
+"""What each format has more than the one before."""
+
+
 def _create(connection: sqlite3.Connection) -> None:
-    for statement in _TABLES.split(";"):
-        if statement.strip():
-            connection.execute(statement)
+    for tables in (_TABLES, *_ADDED.values()):
+        _execute_all(connection, tables)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     rows = [("epoch", "0"), ("next_ref", "1"), ("journal_id", uuid.uuid4().hex)]
     connection.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", rows)
+
+
+def _upgrade(connection: sqlite3.Connection, version: int) -> None:
+    """An older journal gets the tables it does not have; nothing in it changes."""
+    for number in range(version + 1, SCHEMA_VERSION + 1):
+        _execute_all(connection, _ADDED[number])
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _execute_all(connection: sqlite3.Connection, statements: str) -> None:
+    for statement in statements.split(";"):
+        if statement.strip():
+            connection.execute(statement)
 
 
 def _corrupt_or_refused(path: Path, error: sqlite3.Error) -> StoreError:

@@ -1,0 +1,258 @@
+"""What changes from one version of a strategy to the next, field by field, and what that takes.
+
+    effective(spec)        every value a strategy runs with, defaults included, by dotted path
+    changes(old, new)      the fields that differ, each with its class and its direction
+
+The class says how a change is applied, the direction whether it lets the strategy risk more. Both come from the fields'
+own declarations (`x-runner` in the schema, `param()` of blocks and parameters) wherever a field has one; only sets of
+things (symbols, signals, exits, hooks) are judged here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import time, timedelta
+from enum import StrEnum
+from pathlib import PurePath
+from typing import Any, TypeAlias
+
+from runner.base_params import BaseParams
+from runner.blocks import Apply, ParamInfo, params_of
+from runner.model.instruments import InstrumentQuery
+from runner.spec.fields import Schema
+from runner.spec.schema import strategy_schema
+from runner.spec.spec import StrategySpec
+
+Effective: TypeAlias = Mapping[str, Any]
+"""Dotted path → plain value, as JSON would hold it."""
+
+APPLY_ORDER: tuple[Apply, ...] = ("meta", "live", "rebuild", "resubscribe", "restart", "identity")
+"""Weakest first: what a change needs is what the strongest of its fields needs."""
+
+
+class Direction(StrEnum):
+    """Which way a change goes."""
+
+    TIGHTER = "tighter"
+    LOOSER = "looser"
+    NEUTRAL = "neutral"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldChange:
+    """One field. `old` or `new` is None where the field was not, or is no more, there."""
+
+    path: str
+    old: Any
+    new: Any
+    apply: Apply
+    direction: Direction
+
+    def __str__(self) -> str:
+        return f"{self.path} {shown(self.old)} → {shown(self.new)}"
+
+
+def strongest(found: Sequence[FieldChange]) -> Apply:
+    """The class of a whole change; `meta` for none."""
+    return max((change.apply for change in found), key=APPLY_ORDER.index, default="meta")
+
+
+def direction_of(found: Sequence[FieldChange]) -> Direction:
+    """Of a whole change: looser as soon as one field is, since a change is applied as a whole or not at all."""
+    directions = {change.direction for change in found}
+    if Direction.LOOSER in directions:
+        return Direction.LOOSER
+    return Direction.TIGHTER if Direction.TIGHTER in directions else Direction.NEUTRAL
+
+
+def shown(value: Any) -> str:
+    """A value for people."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if isinstance(value, list):
+        return "[" + ", ".join(shown(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
+    return str(value)
+
+
+# ------------------------------------------------------------------------------------------------ what a strategy is
+
+
+def effective(spec: StrategySpec) -> dict[str, Any]:
+    """Every value that the strategy runs with."""
+    found: dict[str, Any] = {
+        "name": spec.name,
+        "description": spec.description,
+        "owner": spec.owner,
+        "tags": list(spec.tags),
+        "enabled": spec.enabled,
+        "on_remove": spec.on_remove.value,
+    }
+    universe = spec.universe
+    if universe.library is not None:
+        found["universe.library"] = universe.library
+        found["universe.max_symbols"] = universe.max_symbols
+        found["universe.defaults"] = _instrument(universe.defaults)
+    for query in universe.instruments:
+        found[f"universe.symbols[{query.symbol}]"] = _instrument(query)
+    found |= _fields("bars", spec.bars)
+    for name, signal in spec.signals.items():
+        found |= _block(f"signals.{name}", signal)
+    found |= _block("combine", spec.combine)
+    found |= _block("sizing", spec.sizing)
+    found |= {f"params.{name}": value for name, value in dataclasses.asdict(spec.params).items() if name != "universe"}
+    found |= _fields("schedule", spec.schedule)
+    found |= _fields("execution", spec.execution)
+    found |= {f"hooks.{point}": reference for point, reference in spec.hooks.items()}
+    found |= {f"hook_params.{name}": _plain(value) for name, value in spec.hook_params.items()}
+    return found
+
+
+def _instrument(query: InstrumentQuery) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in dataclasses.asdict(query).items() if name != "symbol" and value}
+
+
+def _fields(section: str, value: Any) -> dict[str, Any]:
+    return {f"{section}.{item.name}": _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+
+
+def _block(path: str, block: Any) -> dict[str, Any]:
+    found = {f"{path}.use": block.name}
+    cls: type = type(block)
+    for info in params_of(cls):
+        found[f"{path}.with.{info.name}"] = _plain(getattr(block, info.name))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """As JSON holds it."""
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, time):
+        return f"{value:%H:%M}"
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return str(value) if not isinstance(value, PurePath) else value.as_posix()
+
+
+# -------------------------------------------------------------------------------------------------- what is different
+
+
+def changes(old: StrategySpec, new: StrategySpec) -> tuple[FieldChange, ...]:
+    """The fields that differ, in the order of the file."""
+    before, after = effective(old), effective(new)
+    blocks = _BlockParams(old, new)
+    found = []
+    for path in dict.fromkeys([*after, *before]):
+        if before.get(path) != after.get(path) or (path in before) != (path in after):
+            found.append(_change(path, before.get(path), after.get(path), blocks))
+    return tuple(found)
+
+
+def reversed_changes(found: Sequence[FieldChange]) -> tuple[FieldChange, ...]:
+    """The same, the other way round."""
+    turned = {Direction.TIGHTER: Direction.LOOSER, Direction.LOOSER: Direction.TIGHTER}
+    return tuple(
+        dataclasses.replace(c, old=c.new, new=c.old, direction=turned.get(c.direction, c.direction)) for c in found
+    )
+
+
+class _BlockParams:
+    """The declared parameters of the blocks of two versions, by the path of the block."""
+
+    def __init__(self, old: StrategySpec, new: StrategySpec) -> None:
+        self._infos: dict[str, ParamInfo] = {}
+        for spec in (old, new):
+            named: dict[str, Any] = {f"signals.{name}": block for name, block in spec.signals.items()}
+            named |= {"combine": spec.combine, "sizing": spec.sizing}
+            for path, block in named.items():
+                cls: type = type(block)
+                for info in params_of(cls):
+                    self._infos[f"{path}.with.{info.name}"] = info
+
+    def get(self, path: str) -> ParamInfo | None:
+        return self._infos.get(path)
+
+
+def _change(path: str, old: Any, new: Any, blocks: _BlockParams) -> FieldChange:
+    apply, direction = _judged(path, old, new, blocks)
+    return FieldChange(path=path, old=old, new=new, apply=apply, direction=direction)
+
+
+def _judged(path: str, old: Any, new: Any, blocks: _BlockParams) -> tuple[Apply, Direction]:
+    if path.startswith("universe.symbols["):
+        # A symbol that is described differently is another one: it leaves, and comes again.
+        return "resubscribe", _more_or_less(old, new)
+    if path.startswith(("hooks.", "hook_params.")):
+        return "restart", Direction.LOOSER  # what code does with it nobody knows
+    if path == "schedule.window":
+        return "live", _window(old, new)
+    info = blocks.get(path) or _PARAMS.get(path)
+    if info is not None:
+        return info.apply, by_size(info.direction, old, new, zero_is_off=info.zero_is_off)
+    marks = _marks(path)
+    return marks.get("apply", "rebuild"), by_size(marks.get("direction"), old, new)
+
+
+def by_size(declared: str | None, old: Any, new: Any, *, zero_is_off: bool = False) -> Direction:
+    """The direction of a number (or a flag) by which way is tighter. A limit that is not there is the loosest."""
+    if declared not in ("smaller_is_tighter", "larger_is_tighter"):
+        return Direction.NEUTRAL
+    sign = 1.0 if declared == "smaller_is_tighter" else -1.0
+    before, after = _size(old, sign, zero_is_off), _size(new, sign, zero_is_off)
+    if before is None or after is None or before == after:
+        return Direction.NEUTRAL
+    return Direction.TIGHTER if after < before else Direction.LOOSER
+
+
+def _size(value: Any, sign: float, zero_is_off: bool) -> float | None:
+    """What a value allows, larger being looser; None for what has no size."""
+    if value is None or (zero_is_off and value == 0):
+        return math.inf
+    return sign * float(value) if isinstance(value, int | float) else None
+
+
+def _more_or_less(old: Any, new: Any) -> Direction:
+    if old is None:
+        return Direction.LOOSER
+    return Direction.TIGHTER if new is None else Direction.LOOSER
+
+
+def _window(old: Any, new: Any) -> Direction:
+    """A window inside the old one is tighter; any other lets the strategy act when it did not."""
+    if new is None:
+        return Direction.LOOSER
+    if old is None or (old[0] <= new[0] and new[1] <= old[1]):
+        return Direction.TIGHTER
+    return Direction.LOOSER
+
+
+_PARAMS: Mapping[str, ParamInfo] = {f"params.{info.name}": info for info in params_of(BaseParams)}
+_SCHEMA: Schema = strategy_schema()
+
+
+def _marks(path: str) -> Mapping[str, Any]:
+    """`x-runner` of the field at `path`, or of the nearest section above it that has one."""
+    schema: Any = _SCHEMA
+    marks: Mapping[str, Any] = {}
+    for part in path.split("."):
+        below = schema.get("properties", {}).get(part)
+        schema = below if below is not None else schema.get("additionalProperties")
+        if not isinstance(schema, dict):
+            break
+        marks = schema.get("x-runner", marks)
+    return marks

@@ -1,0 +1,156 @@
+"""What an edit of a file is: which fields, what each needs, and which way it goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from runner.spec.changes import Direction, changes, direction_of, effective, reversed_changes, strongest
+from runner.spec.folder import load_text
+from runner.spec.spec import StrategySpec
+
+BASE = """spec: 1
+name: TREND
+universe:
+  symbols: [AAPL, MSFT]
+bars: {size: 1 day, history: 200}
+signals:
+  trend: {use: sma_cross, with: {fast: 20, slow: 60}}
+sizing: {use: volatility_target, with: {annual_vol: 0.15, max_leverage: 1.0}}
+params: {target_weight: 0.2, min_weight: 0.1, max_weight: 0.5, max_position_size: 0.5, max_daily_loss: 0.02,
+  max_daily_trades: 10, stop_loss: 0.05, trailing_stop_loss: 0.1, take_profit: 0.2, risk_per_trade: 0.02}
+schedule: {calendar: XNYS, window: ["09:35", "15:50"]}
+"""
+
+
+def spec_of(*edits: tuple[str, object]) -> StrategySpec:
+    """BASE with values set by dotted path; None removes a key."""
+    document = yaml.safe_load(BASE)
+    for path, value in edits:
+        *parents, last = path.split(".")
+        section = document
+        for part in parents:
+            section = section.setdefault(part, {})
+        if value is None:
+            del section[last]
+        else:
+            section[last] = value
+    loaded = load_text(yaml.safe_dump(document, sort_keys=False), path=Path("a.yaml"))
+    assert loaded.spec is not None, loaded.problems
+    return loaded.spec
+
+
+ROWS = [
+    # path set, new value, field that changes, class, direction
+    ("description", "x", "description", "meta", "neutral"),
+    ("owner", "ana", "owner", "meta", "neutral"),
+    ("tags", ["a"], "tags", "meta", "neutral"),
+    ("on_remove", "flatten", "on_remove", "meta", "neutral"),
+    ("enabled", False, "enabled", "live", "tighter"),
+    ("params.max_position_size", 0.4, "params.max_position_size", "live", "tighter"),
+    ("params.max_position_size", 0.6, "params.max_position_size", "live", "looser"),
+    ("params.max_position_size", 0, "params.max_position_size", "live", "looser"),
+    ("params.max_position_size", None, "params.max_position_size", "live", "looser"),
+    ("params.max_weight", 0.4, "params.max_weight", "live", "tighter"),
+    ("params.target_weight", 0.3, "params.target_weight", "live", "looser"),
+    ("params.target_weight", 0.1, "params.target_weight", "live", "tighter"),
+    ("params.max_daily_loss", 0.01, "params.max_daily_loss", "live", "tighter"),
+    ("params.max_daily_loss", None, "params.max_daily_loss", "live", "looser"),
+    ("params.max_daily_trades", 5, "params.max_daily_trades", "live", "tighter"),
+    ("params.max_daily_trades", 11, "params.max_daily_trades", "live", "looser"),
+    ("params.stop_loss", 0.03, "params.stop_loss", "live", "tighter"),
+    ("params.stop_loss", 0.08, "params.stop_loss", "live", "looser"),
+    ("params.trailing_stop_loss", 0.05, "params.trailing_stop_loss", "live", "tighter"),
+    ("params.take_profit", 0.3, "params.take_profit", "live", "neutral"),
+    ("params.risk_per_trade", 0.01, "params.risk_per_trade", "live", "tighter"),
+    ("signals.trend.with.slow", 90, "signals.trend.with.slow", "rebuild", "neutral"),
+    ("signals.trend.use", "momentum", None, "rebuild", "neutral"),
+    ("sizing.with.max_leverage", 0.8, "sizing.with.max_leverage", "rebuild", "tighter"),
+    ("sizing.with.annual_vol", 0.2, "sizing.with.annual_vol", "rebuild", "looser"),
+    ("sizing.with.min_vol", 0.05, "sizing.with.min_vol", "rebuild", "tighter"),
+    ("universe.symbols", ["AAPL", "MSFT", "IBM"], "universe.symbols[IBM]", "resubscribe", "looser"),
+    ("universe.symbols", ["AAPL"], "universe.symbols[MSFT]", "resubscribe", "tighter"),
+    ("bars.history", 300, "bars.history", "resubscribe", "neutral"),
+    ("bars.regular_hours", False, "bars.regular_hours", "resubscribe", "neutral"),
+    ("schedule.window", ["09:45", "15:30"], "schedule.window", "live", "tighter"),
+    ("schedule.window", ["09:30", "15:50"], "schedule.window", "live", "looser"),
+    ("schedule.window", ["09:45", "15:55"], "schedule.window", "live", "looser"),
+    ("schedule.window", None, "schedule.window", "live", "looser"),
+    ("schedule.evaluate", "15:45", "schedule.evaluate", "live", "neutral"),
+    ("schedule.flatten_at", "15:55", "schedule.flatten_at", "live", "neutral"),
+    ("execution.order", "limit", "execution.order", "live", "neutral"),
+    ("hooks.on_fill", "acme.hooks:say", "hooks.on_fill", "restart", "looser"),
+    ("name", "OTHER", "name", "identity", "neutral"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "field", "apply", "direction"), ROWS)
+def test_a_field_has_its_class_and_its_direction(
+    path: str, value: object, field: str | None, apply: str, direction: str
+) -> None:
+    if path == "signals.trend.use":
+        new = spec_of(("signals.trend.with", {"lookback": 60}), (path, value))
+    else:
+        new = spec_of((path, value))
+    found = changes(spec_of(), new)
+    if field is not None:
+        assert [change.path for change in found] == [field]
+    assert (strongest(found), direction_of(found)) == (apply, direction)
+
+
+def test_the_same_strategy_written_differently_does_not_change() -> None:
+    old = load_text(BASE, path=Path("a.yaml")).spec
+    text = BASE.replace("universe:\n  symbols: [AAPL, MSFT]", 'universe: "AAPL, MSFT"').replace(
+        "fast: 20, slow: 60", "slow: 60, fast: 20, allow_short: false"
+    )
+    new = load_text(f"# another comment\n{text}enabled: true\n", path=Path("b.yaml")).spec
+    assert old is not None and new is not None
+    assert changes(old, new) == ()
+    assert strongest(()) == "meta" and direction_of(()) is Direction.NEUTRAL
+
+
+def test_a_symbol_that_is_described_differently_is_another_one() -> None:
+    found = changes(spec_of(), spec_of(("universe.symbols", ["AAPL", {"symbol": "MSFT", "exchange": "ISLAND"}])))
+    assert [(change.path, change.direction) for change in found] == [("universe.symbols[MSFT]", "looser")]
+
+
+def test_one_looser_field_makes_the_whole_change_looser() -> None:
+    found = changes(spec_of(), spec_of(("params.stop_loss", 0.01), ("params.max_daily_trades", 20)))
+    assert {change.direction for change in found} == {"tighter", "looser"}
+    assert direction_of(found) is Direction.LOOSER
+    assert [str(change) for change in found] == ["params.max_daily_trades 10 → 20", "params.stop_loss 0.05 → 0.01"]
+
+
+EDITS = st.lists(
+    st.sampled_from([(path, value) for path, value, field, *_ in ROWS if field and path != "name"]), max_size=4
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(EDITS, EDITS)
+def test_going_back_is_the_same_change_the_other_way_round(
+    first: list[tuple[str, object]], second: list[tuple[str, object]]
+) -> None:
+    for edits in (dict(first), dict(second)):
+        assume(
+            not {"schedule.window", "schedule.evaluate"} <= set(edits)
+        )  # the rows' time is outside the rows' windows
+    old, new = spec_of(*dict(first).items()), spec_of(*dict(second).items())
+    there, back = changes(old, new), changes(new, old)
+    assert {(c.path, c.apply) for c in there} == {(c.path, c.apply) for c in back}
+    by_path = {change.path: change for change in reversed_changes(there)}
+    for change in back:
+        if not change.path.startswith(("universe.symbols[", "hooks.", "schedule.window")):
+            assert by_path[change.path] == change
+
+
+def test_every_value_that_the_strategy_runs_with_is_there_defaults_included() -> None:
+    values = effective(spec_of())
+    assert values["signals.trend.with.allow_short"] is False
+    assert values["params.stop_loss"] == 0.05 and values["execution.tif"] == "DAY"
+    assert values["universe.symbols[AAPL]"]["exchange"] == "SMART"
+    assert values["schedule.window"] == ["09:35", "15:50"] and values["schedule.every"] is None
