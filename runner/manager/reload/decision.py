@@ -1,0 +1,131 @@
+"""What is to be done about one strategy: its file against what runs. Pure: a table of cases.
+
+Nothing is ever done in part: a change that loosens one cap and tightens another is held, or applied, as a whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from runner.blocks import Apply
+from runner.spec.changes import Direction, FieldChange, changes, direction_of, strongest
+from runner.spec.spec import StrategySpec
+
+
+class Loosening(StrEnum):
+    """What happens to a change that lets a strategy risk more."""
+
+    AUTO = "auto"
+    """It is applied like any other."""
+    CONFIRM = "confirm"
+    """It is held until an operator approves it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the file asks for. `spec` is None when the file is refused; `text` then says why."""
+
+    spec: StrategySpec | None
+    text: str = ""
+    approved: bool = False
+    """An operator has approved exactly this version."""
+    at_once: bool = False
+    """An operator wants it now, in the trading window too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the strategy and its deployment are like now."""
+
+    loosening: Loosening
+    in_window: bool = False
+    """The strategy may be sending orders at this time of day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """It does not run yet: start it."""
+
+    spec: StrategySpec
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Nothing about what runs changes. `noted` are the fields that only describe."""
+
+    spec: StrategySpec
+    noted: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Put the new version in force. A tightening is in force first and written down after: a store that is away must
+    not keep a looser cap alive. Anything else is written down first."""
+
+    spec: StrategySpec
+    changes: tuple[FieldChange, ...]
+
+    @property
+    def apply(self) -> Apply:
+        return strongest(self.changes)
+
+    @property
+    def direction(self) -> Direction:
+        return direction_of(self.changes)
+
+    @property
+    def in_force_first(self) -> bool:
+        """Whether it must not wait for anything: every field is a cap that gets tighter, or says nothing about risk."""
+        return self.direction is Direction.TIGHTER and self.apply in ("meta", "live")
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """It loosens something and needs an approval."""
+
+    spec: StrategySpec
+    changes: tuple[FieldChange, ...]
+
+    @property
+    def why(self) -> str:
+        """What is loosened, in words."""
+        looser = [str(change) for change in self.changes if change.direction is Direction.LOOSER]
+        return f"loosens {'; '.join(looser)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Its own code changes, and the strategy is at work: after the trading window."""
+
+    spec: StrategySpec
+    changes: tuple[FieldChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The file has problems; what runs goes on."""
+
+    text: str
+
+
+Decision: TypeAlias = Begin | Keep | Change | Hold | Wait | Refuse
+
+
+def decide(running: StrategySpec | None, wanted: Wanted, situation: Situation) -> Decision:
+    """What is to be done. `running` is None for a strategy that does not run."""
+    spec = wanted.spec
+    if spec is None:
+        return Refuse(wanted.text)
+    if running is None:
+        return Begin(spec)
+    found = changes(running, spec)
+    if strongest(found) == "meta":
+        return Keep(spec, found)
+    loosens = direction_of(found) is Direction.LOOSER
+    if loosens and situation.loosening is Loosening.CONFIRM and not wanted.approved:
+        return Hold(spec, found)
+    if strongest(found) == "restart" and situation.in_window and not wanted.at_once:
+        return Wait(spec, found)
+    return Change(spec, found)
