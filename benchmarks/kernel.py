@@ -72,7 +72,8 @@ def measure(repeats: int) -> Table:
             held: np.ndarray = held,
             wanted: np.ndarray = wanted,
         ) -> None:
-            decide(held, last, last, zeros, last, last, last, last, wanted, ones, ones, ones, 1e6, 1e6, 0, True, limits)
+            bar = (last, last, last, last)
+            decide(held, last, last, zeros, *bar, wanted, zeros, ones, ones, ones, 1e6, 1e6, 0, True, limits)
 
         base_s = best_of(compare, repeats=repeats, inner=20)
         took = best_of(one, repeats=repeats, inner=20)

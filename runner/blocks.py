@@ -20,9 +20,8 @@ from functools import cache
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from runner.model.panel import FloatArray, Panel
+from runner.model.panel import BoolArray, FloatArray, Panel
 
 Direction: TypeAlias = Literal["smaller_is_tighter", "larger_is_tighter"]
 Apply: TypeAlias = Literal["meta", "live", "rebuild", "resubscribe", "restart", "identity"]
@@ -37,6 +36,7 @@ class Kind(StrEnum):
     SIGNAL = "signal"
     COMBINE = "combine"
     SIZING = "sizing"
+    EXIT = "exit"
 
 
 # ------------------------------------------------------------------------------------------------ what blocks promise
@@ -96,6 +96,24 @@ class SizingBlock(Protocol):
 
     def compute(self, panel: Panel, scores: FloatArray, params: SizingParams) -> FloatArray:
         """(T, N) wanted weights, signed fractions of strategy equity; NaN = no opinion, 0 = hold nothing."""
+        ...
+
+
+class ExitBlock(Protocol):
+    """Says when a position must be left, whatever the signals want of it."""
+
+    name: ClassVar[str]
+
+    @property
+    def warmup(self) -> int:
+        """Bars of an instrument needed before it can say anything."""
+        ...
+
+    def compute(self, panel: Panel) -> tuple[BoolArray, BoolArray]:
+        """(leave long, leave short), (T, N) bool each: whether a position on that side must not be held after a bar.
+
+        False while warming. It is asked at every look at the bars, with the bar in progress as the last one.
+        """
         ...
 
 
@@ -411,7 +429,7 @@ class Series:
 
     __slots__ = ("_column", "_panel", "_present", "close")
 
-    def __init__(self, panel: Panel, column: int, present: NDArray[np.bool_]) -> None:
+    def __init__(self, panel: Panel, column: int, present: BoolArray) -> None:
         self._panel = panel
         self._column = column
         self._present = present

@@ -14,7 +14,7 @@ from typing import Any
 
 from runner.blocks import Kind, build, parameter_table
 from runner.combine import COMBINES
-from runner.exits import EXITS
+from runner.exits import EXITS, RULES
 from runner.signals import SIGNALS
 from runner.sizing import SIZINGS
 
@@ -42,18 +42,25 @@ def _by_name(classes: Iterable[Any]) -> Mapping[str, type[Any]]:
 
 
 BUILT_IN = Catalog(
-    MappingProxyType({Kind.SIGNAL: _by_name(SIGNALS), Kind.COMBINE: _by_name(COMBINES), Kind.SIZING: _by_name(SIZINGS)})
+    MappingProxyType(
+        {
+            Kind.SIGNAL: _by_name(SIGNALS),
+            Kind.COMBINE: _by_name(COMBINES),
+            Kind.SIZING: _by_name(SIZINGS),
+            Kind.EXIT: _by_name(EXITS),
+        }
+    )
 )
 
 
 def reference() -> str:
-    """The reference page of all blocks and exits, in Markdown."""
+    """The reference page of all blocks and of the exits among the parameters, in Markdown."""
     parts = [_INTRODUCTION]
     for kind, introduction in _SECTIONS.items():
         parts.append(f"## {introduction}")
         parts += [_block_page(kind, cls) for cls in BUILT_IN.blocks(kind).values()]
-    parts.append(f"## {_EXITS_SECTION}")
-    parts += [f"### {name}\n\n{_prose(rule)}" for name, rule in EXITS.items()]
+    parts.append(f"## {_RULES_SECTION}")
+    parts += [f"### {name}\n\n{_prose(rule)}" for name, rule in RULES.items()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -69,9 +76,14 @@ _SECTIONS = {
     Kind.SIGNAL: "Signals: prices to scores",
     Kind.COMBINE: "Combine: several scores to one",
     Kind.SIZING: "Sizing: scores to weights",
+    Kind.EXIT: """Exits: prices to what must be left
+
+Named under `exits`, each under an id of your own; several may be. What one of them says to leave is left, whatever the
+signals want, and not entered while it says so. After an exit its side is not entered again until the wanted weight has
+left it. They are asked at every look at the bars, like the exits among the parameters and after them.""",
 }
 
-_EXITS_SECTION = """Exits
+_RULES_SECTION = """Exits among the parameters
 
 Each is switched on by the parameter of its name under `params`. After an exit its side is not entered again until the
 wanted weight has left it. Asked in this order; a bar that opened beyond the profit target had reached it first."""
@@ -92,9 +104,10 @@ def _prose(thing: Any) -> str:
 
 
 def _yaml(kind: Kind, name: str, example: Mapping[str, Any]) -> str:
-    head = "signals:\n  my_signal:\n    " if kind is Kind.SIGNAL else f"{kind}:\n  "
-    indent = "    " if kind is Kind.SIGNAL else "  "
-    lines = [f"{head}use: {name}"]
+    named = kind in (Kind.SIGNAL, Kind.EXIT)
+    indent = "    " if named else "  "
+    lines = [f"{kind}s:", f"  my_{kind}:"] if named else [f"{kind}:"]
+    lines.append(f"{indent}use: {name}")
     if example:
         lines.append(f"{indent}with: {_flow(example)}")
     return "```yaml\n" + "\n".join(lines) + "\n```"

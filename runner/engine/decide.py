@@ -4,13 +4,14 @@
 and returns a target quantity and a reason for each instrument. The rules are asked in this order:
 
 1. No price, or not tradable: hold.
-2. Exits: stop loss, trailing stop, take profit. An exit that has fired goes on until the position is gone, and its side
-   stays blocked until the wanted weight leaves it.
+2. Exits: stop loss, trailing stop, take profit, then what the file's own exits say must be left. An exit that has fired
+   goes on until the position is gone, and its side stays blocked until the wanted weight leaves it.
 3. No evaluation now, or no opinion (NaN): hold. A wanted weight of 0 closes the position.
 4. `max_position_size` caps what is wanted. What has grown beyond the cap is not increased, and not cut either.
 5. Rebalance band: a position on the wanted side is left alone while its value, as a share of the wanted value, times
    `target_weight`, is inside [`min_weight`, `max_weight`].
-6. Refusals of what would open or increase: daily-loss pause, blocked side, trades of the day used up.
+6. Refusals of what would open or increase: daily-loss pause, blocked side, a side that must be left, trades of the day
+   used up.
 7. Lots: towards zero. What does not reach a lot is not traded.
 
 Rules 4 to 7 never stop an exit or a reduction: where the opening half of a crossing from long to short is refused, the
@@ -49,6 +50,7 @@ BLOCKED = 12
 NO_PRICE = 13
 NO_RATE = 14
 NO_EQUITY = 15
+EXIT_RULE = 16
 
 REASON_TEXT: dict[int, str] = {
     HOLD: "hold",
@@ -67,6 +69,7 @@ REASON_TEXT: dict[int, str] = {
     NO_PRICE: "no_price",
     NO_RATE: "no_rate",
     NO_EQUITY: "no_equity",
+    EXIT_RULE: "exit_rule",
 }
 """Reason code → its stable name, as kept with orders and shown in views."""
 
@@ -87,7 +90,11 @@ REASON_MEANING: dict[str, str] = {
     "no_price": "no price, or the instrument is locked",
     "no_rate": "no exchange rate or lot: its value cannot be known",
     "no_equity": "the strategy has no equity to trade with",
+    "exit_rule": "an exit of the file says to leave this side, or not to enter it now",
 }
+
+LEAVE_LONG, LEAVE_SHORT, LEAVE_BOTH = 1.0, -1.0, 2.0
+"""What `leave` says of an instrument; anything else is: nothing must be left."""
 
 LOT_TOLERANCE = 1e-9
 """Lots: 0.29 x 100 is 28.999999999999996 in binary, and the author of the file means 29."""
@@ -139,6 +146,7 @@ def decide(
     low: FloatArray,
     close: FloatArray,
     wanted: FloatArray,
+    leave: FloatArray,
     tradable: FloatArray,
     unit_value: FloatArray,
     lot: FloatArray,
@@ -153,11 +161,12 @@ def decide(
 
     All arrays are float64 (N,). `qty` is signed and includes nothing that is still working; `entry_price` its average
     price. `open_`, `high` and `low` must cover only time since the position was filled, else pass the close for all.
-    `wanted` are signed fractions of `equity`, NaN for no opinion; `tradable` is 0 or 1; `unit_value` is what one unit
-    is worth in base currency per 1.0 of price (multiplier x exchange rate); `lot` the smallest quantity step. `equity`
-    and `day_start_equity` are the strategy's, in base currency. `trades_today` counts orders that opened or increased
-    a position. Without `evaluate` only exits act. `paused` is what an earlier call of the same session returned.
-    A price that is NaN, 0 or negative is no price. Never raises.
+    `wanted` are signed fractions of `equity`, NaN for no opinion; `leave` is what exits of the file say must be left:
+    0 nothing, +1 a long, -1 a short, 2 either. `tradable` is 0 or 1; `unit_value` is what one unit is worth in base
+    currency per 1.0 of price (multiplier x exchange rate); `lot` the smallest quantity step. `equity` and
+    `day_start_equity` are the strategy's, in base currency. `trades_today` counts orders that opened or increased a
+    position. Without `evaluate` only exits act. `paused` is what an earlier call of the same session returned. A price
+    that is NaN, 0 or negative is no price. Never raises.
     """
     n = len(qty)
     target = np.empty(n, np.float64)
@@ -200,6 +209,8 @@ def decide(
                 if has_exits:
                     why = _exit_reason(side, entry, best, float(open_[i]), good, bad, price, limits)
                 best = best_price_since(side, best, good)
+                if why == HOLD and _must_leave(float(leave[i]), side):
+                    why = EXIT_RULE
                 if why == HOLD and block * side > 0.0:
                     why = _unfinished_exit(block)
             if why != HOLD:
@@ -212,6 +223,8 @@ def decide(
                     refusal = DAILY_LOSS
                 elif block != 0.0:
                     refusal = BLOCKED
+                elif _must_leave(float(leave[i]), 1.0 if weight > 0.0 else -1.0):
+                    refusal = EXIT_RULE
                 elif trades >= max_trades:
                     refusal = DAILY_TRADES
                 aim, why = _sized(
@@ -228,8 +241,15 @@ def decide(
     return Decision(target, reason, best_out, blocked_out, pause)
 
 
+def _must_leave(leave: float, side: float) -> bool:
+    """Whether a position on that side must be left."""
+    return leave in (side, LEAVE_BOTH)
+
+
 def _unfinished_exit(block: float) -> int:
     """The exit that has fired and has not closed the position yet."""
+    if abs(block) == EXIT_RULE:
+        return EXIT_RULE
     if abs(block) == TRAILING_STOP_LOSS:
         return TRAILING_STOP_LOSS
     return TAKE_PROFIT if abs(block) == TAKE_PROFIT else STOP_LOSS

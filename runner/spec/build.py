@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.base_params import BaseParams
-from runner.blocks import CombineBlock, Kind, SignalBlock, SizingBlock, build
+from runner.blocks import CombineBlock, ExitBlock, Kind, SignalBlock, SizingBlock, build
 from runner.model.bars import BarSize
 from runner.model.orders import TimeInForce
 from runner.spec.deployment import Deployment
@@ -59,14 +59,15 @@ class Builder:
         """The spec, or None when anything is wrong."""
         universe = self._universe()
         params = self._params(universe)
-        signals = self._signals()
+        signals: dict[str, SignalBlock] = self._named(Kind.SIGNAL, "signals")
         combine = self._combine()
         sizing = self._sizing(universe, params)
+        exits: dict[str, ExitBlock] = self._named(Kind.EXIT, "exits")
         schedule = self._schedule()
         execution = self._execution()
-        bars = self._bars(signals, sizing)
+        bars = self._bars(signals, sizing, exits)
         if bars is not None:
-            history_rules.check_reach(self.root, bars, _warmups(signals, sizing), self.problems)
+            history_rules.check_reach(self.root, bars, _warmups(signals, sizing, exits), self.problems)
             if schedule is not None:
                 schedule_rules.check_times(self.root, bars, schedule, self.problems)
                 market_rules.check_hours(self.root, bars, schedule, self.problems)
@@ -80,7 +81,7 @@ class Builder:
         if any(problem.is_error for problem in self.problems):
             return None
         assert universe and params and signals and combine and sizing and schedule and execution and bars
-        spec = self._spec(universe, params, signals, combine, sizing, schedule, execution, bars)
+        spec = self._spec(universe, params, signals, combine, sizing, exits, schedule, execution, bars)
         history_rules.check_cost(self.root, spec.warmup_cost, self.problems)
         check_risk(Risk(spec=spec, root=self.root, own_file=self.document.file), self.problems)
         return spec
@@ -92,6 +93,7 @@ class Builder:
         signals: dict[str, SignalBlock],
         combine: CombineBlock,
         sizing: SizingBlock,
+        exits: dict[str, ExitBlock],
         schedule: ScheduleSpec,
         execution: ExecutionSpec,
         bars: BarsSpec,
@@ -110,6 +112,7 @@ class Builder:
             signals=signals,
             combine=combine,
             sizing=sizing,
+            exits=exits,
             params=params,
             schedule=schedule,
             execution=execution,
@@ -174,11 +177,11 @@ class Builder:
                 here = (*here, word)
         self.problems.append(error(code, f"{label}: {message}", self.root.locate(here), path=here))
 
-    def _signals(self) -> dict[str, SignalBlock]:
-        """The signals that can be built; those that cannot have their problems recorded."""
-        node = self.root.child("signals")
+    def _named(self, kind: Kind, section: str) -> dict[str, Any]:
+        """The blocks of a section, by their ids; those that cannot be built have their problems recorded."""
+        node = self.root.child(section)
         names = list(node.value) if node is not None and node.is_mapping else []
-        found = {name: self._block(Kind.SIGNAL, ("signals", name)) for name in names}
+        found = {name: self._block(kind, (section, name)) for name in names}
         return {name: block for name, block in found.items() if block is not None}
 
     def _combine(self) -> CombineBlock | None:
@@ -214,11 +217,13 @@ class Builder:
                 return None
         return sizing
 
-    def _bars(self, signals: Mapping[str, SignalBlock], sizing: SizingBlock | None) -> BarsSpec | None:
+    def _bars(
+        self, signals: Mapping[str, SignalBlock], sizing: SizingBlock | None, exits: Mapping[str, ExitBlock]
+    ) -> BarsSpec | None:
         node = self._good("bars")
         if node is None:
             return None
-        needs = _warmups(signals, sizing)
+        needs = _warmups(signals, sizing, exits)
         data = node.data()
         history = data.get("history")
         if history is None:
@@ -257,10 +262,14 @@ class Builder:
         )
 
 
-def _warmups(signals: Mapping[str, SignalBlock], sizing: SizingBlock | None) -> dict[KeyPath, int]:
+def _warmups(
+    signals: Mapping[str, SignalBlock], sizing: SizingBlock | None, exits: Mapping[str, ExitBlock]
+) -> dict[KeyPath, int]:
     """Bars that each block needs, by where it is in the file."""
     needs: dict[KeyPath, int] = {("signals", name): block.warmup for name, block in signals.items()}
-    return needs if sizing is None else needs | {("sizing",): sizing.warmup}
+    if sizing is not None:
+        needs[("sizing",)] = sizing.warmup
+    return needs | {("exits", name): block.warmup for name, block in exits.items()}
 
 
 def spec_hash(document: Mapping[str, Any]) -> str:

@@ -106,6 +106,8 @@ def effective(spec: StrategySpec) -> dict[str, Any]:
     found |= _fields("bars", spec.bars)
     for name, signal in spec.signals.items():
         found |= _block(f"signals.{name}", signal)
+    for name, exit_rule in spec.exits.items():
+        found |= _block(f"exits.{name}", exit_rule)
     found |= _block("combine", spec.combine)
     found |= _block("sizing", spec.sizing)
     found |= {f"params.{name}": value for name, value in dataclasses.asdict(spec.params).items() if name != "universe"}
@@ -178,6 +180,7 @@ class _BlockParams:
         self._infos: dict[str, ParamInfo] = {}
         for spec in (old, new):
             named: dict[str, Any] = {f"signals.{name}": block for name, block in spec.signals.items()}
+            named |= {f"exits.{name}": block for name, block in spec.exits.items()}
             named |= {"combine": spec.combine, "sizing": spec.sizing}
             for path, block in named.items():
                 cls: type = type(block)
@@ -201,6 +204,8 @@ def _judged(path: str, old: Any, new: Any, blocks: _BlockParams) -> tuple[Apply,
         return "restart", Direction.LOOSER  # what code does with it nobody knows
     if path == "schedule.window":
         return "live", _window(old, new)
+    if path.startswith("exits.") and path.endswith(".use"):
+        return "rebuild", Direction.LOOSER if new is None else Direction.TIGHTER if old is None else Direction.NEUTRAL
     info = blocks.get(path) or _PARAMS.get(path)
     if info is not None:
         return info.apply, by_size(info.direction, old, new, zero_is_off=info.zero_is_off)

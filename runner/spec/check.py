@@ -187,6 +187,8 @@ class Checker:
         guess = closest(value, names)
         if other is not None:
             hint = f'"{value}" is a {other} block'
+        elif value in self._schema["properties"].get("params", {}).get("properties", {}):
+            hint = f'"{value}" is a parameter: write it under "params:"'
         elif guess:
             hint = f'did you mean "{guess}"?'
         else:

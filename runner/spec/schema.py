@@ -38,7 +38,7 @@ REQUIRED = ("spec", "name", "universe", "bars", "signals", "sizing")
 MAX_HISTORY = 20_000
 MAX_SYMBOLS = 1_000
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
-SIGNAL_ID_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,31}$"
+BLOCK_ID_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,31}$"
 SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 .&/_-]{0,31}$"
 SYMBOLS_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 .,&/_-]{0,2000}$"
 HOOK_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
@@ -56,6 +56,7 @@ def strategy_schema(catalog: Catalog = BUILT_IN) -> Schema:
             "signals": {"additionalProperties": use},
             "combine": use,
             "sizing": use,
+            "exits": {"additionalProperties": use},
         },
     }
     return schema
@@ -67,7 +68,8 @@ def base_schema(catalog: Catalog = BUILT_IN) -> Schema:
         catalog, "A base of strategies", "Settings that strategies share through `extends`; never started itself."
     )
     properties = schema["properties"]
-    for block in (properties["signals"]["additionalProperties"], properties["combine"], properties["sizing"]):
+    named = [properties[section]["additionalProperties"] for section in ("signals", "exits")]
+    for block in (*named, properties["combine"], properties["sizing"]):
         for case in block["allOf"]:
             case["then"].pop("required", None)
             case["then"]["properties"]["with"].pop("required", None)
@@ -155,18 +157,16 @@ def _properties(catalog: Catalog) -> Schema:
         },
         "universe": _universe(),
         "bars": _bars(),
-        "signals": {
-            "type": "object",
-            "minProperties": 1,
-            "maxProperties": 16,
-            "propertyNames": {"pattern": SIGNAL_ID_PATTERN},
-            "additionalProperties": _block(catalog, Kind.SIGNAL),
-            "description": "The signals, each under an id of your own.",
-            "x-runner": {"apply": "rebuild"},
-        },
+        "signals": _named_blocks(catalog, Kind.SIGNAL, "The signals, each under an id of your own."),
         "combine": _block(catalog, Kind.COMBINE) | {"description": "How several signals become one score."},
         "sizing": _block(catalog, Kind.SIZING)
         | {"description": "How scores become weights: fractions of the strategy's equity."},
+        "exits": _named_blocks(
+            catalog,
+            Kind.EXIT,
+            "When a position is left whatever the signals want, beside the exits among the parameters; each under an "
+            "id of your own.",
+        ),
         "params": params_schema(),
         "schedule": _schedule(),
         "execution": _execution(),
@@ -310,6 +310,19 @@ def _bars() -> Schema:
         },
         "description": "The bars that signals see.",
         "x-runner": {"apply": "resubscribe"},
+    }
+
+
+def _named_blocks(catalog: Catalog, kind: Kind, description: str) -> Schema:
+    """A section of blocks under ids of the author's own."""
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 16,
+        "propertyNames": {"pattern": BLOCK_ID_PATTERN},
+        "additionalProperties": _block(catalog, kind),
+        "description": description,
+        "x-runner": {"apply": "rebuild"},
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.base_params import BaseParams
-from runner.blocks import CombineBlock, SignalBlock, SizingBlock
+from runner.blocks import CombineBlock, ExitBlock, SignalBlock, SizingBlock
 from runner.model.bars import BarSize
 from runner.model.instruments import InstrumentQuery
 from runner.model.orders import TimeInForce
@@ -135,6 +135,8 @@ class StrategySpec:
     """By their ids in the file, in the order of the file."""
     combine: CombineBlock
     sizing: SizingBlock
+    exits: Mapping[str, ExitBlock] = field(default_factory=dict)
+    """By their ids in the file; the exits among the parameters are in `params`."""
     params: BaseParams
     schedule: ScheduleSpec
     execution: ExecutionSpec
@@ -153,5 +155,6 @@ class StrategySpec:
 
     @property
     def warmup(self) -> int:
-        """Bars that the slowest signal or the sizing needs before its first value."""
-        return max([block.warmup for block in self.signals.values()] + [self.sizing.warmup], default=0)
+        """Bars that the slowest of signals, sizing and exits needs before its first value."""
+        named = [block.warmup for block in self.signals.values()] + [block.warmup for block in self.exits.values()]
+        return max([self.sizing.warmup, *named])

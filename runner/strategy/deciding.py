@@ -10,6 +10,7 @@ from decimal import Decimal
 import numpy as np
 
 from runner.engine.decide import DAILY_TRADES, REASON_TEXT, Limits, decide
+from runner.engine.exit_rules import ExitRules
 from runner.engine.weights import Pipeline
 from runner.model.instruments import Instrument, SecType
 from runner.model.money import ZERO, exact
@@ -29,6 +30,16 @@ class Holding:
     quantity: Decimal = ZERO
     entry_price: Decimal = ZERO
     changed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinions:
+    """What the blocks say after the newest bar, (N,) each."""
+
+    wanted: FloatArray | None
+    """Weights, NaN for no opinion. None: nothing was evaluated, only exits act."""
+    leave: FloatArray
+    """What the file's exits say must be left, as `decide()` reads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,32 +78,38 @@ class Outcome:
 class Decider:
     """The pure part of a live strategy. The same panel, situation and memory give the same outcome."""
 
-    def __init__(self, universe: Sequence[Instrument], pipeline: Pipeline) -> None:
+    def __init__(self, universe: Sequence[Instrument], pipeline: Pipeline, exits: ExitRules) -> None:
         self._universe = tuple(universe)
+        self._exits = exits
         self._symbols = tuple(instrument.symbol for instrument in universe)
         self._pipeline = pipeline
         self._limits = Limits.of(pipeline.params)
         self._lots = np.array([float(instrument.lot) for instrument in universe])
         self._tradable = np.array([instrument.sec_type is not SecType.INDEX for instrument in universe])
 
-    def wanted(self, panel: Panel) -> FloatArray:
-        """(N,) weights that the strategy wants after the panel's last bar; NaN = no opinion."""
-        newest: FloatArray = self._pipeline.evaluate(panel).weights[-1]
-        return newest
+    def opinions(self, panel: Panel, evaluated: Panel | None) -> Opinions:
+        """Asks every block that has a say. `panel` is all there is, for the exits; `evaluated` the bars that a decision
+        is made on, None between decisions."""
+        nothing = np.zeros(len(self._universe))
+        return Opinions(
+            wanted=self._pipeline.evaluate(evaluated).weights[-1] if evaluated is not None and evaluated.bars else None,
+            leave=self._exits.leave(panel)[-1] if self._exits and panel.bars else nothing,
+        )
 
     def decide(
-        self, panel: Panel, wanted: FloatArray | None, began: Sequence[datetime | None], now: Situation, memory: Memory
+        self, panel: Panel, opinions: Opinions, began: Sequence[datetime | None], now: Situation, memory: Memory
     ) -> Outcome:
-        """`wanted` None checks exits only. `began` says when the newest bar of each instrument began (`newest_rows`):
-        highs and lows of before an entry are nothing to the position."""
+        """`began` says when the newest bar of each instrument began (`newest_rows`): highs and lows of before an entry
+        are nothing to the position."""
         rows = newest_rows(panel)
         whole = [
             first is not None and (held.changed_at is None or held.changed_at <= first)
             for first, held in zip(began, now.holdings, strict=True)
         ]
         bars = [_epoch(panel, row) for row in rows]
-        opinions = np.full(len(self._universe), np.nan) if wanted is None else wanted.copy()
-        opinions[np.array(now.undecided, dtype=bool)] = np.nan
+        evaluated = opinions.wanted is not None
+        wanted = np.full(len(self._universe), np.nan) if opinions.wanted is None else opinions.wanted.copy()
+        wanted[np.array(now.undecided, dtype=bool)] = np.nan
         tradable = self._tradable & ~np.array(now.closing, dtype=bool)
         equity = float(now.equity)
         decision = decide(
@@ -101,14 +118,15 @@ class Decider:
             memory.best_prices(self._symbols, bars, whole),
             memory.blocked_sides(self._symbols),
             *_prices(panel, rows, whole),
-            opinions,
+            wanted,
+            opinions.leave,
             tradable.astype(np.float64),
             np.array([float(value) for value in now.unit_values]),
             self._lots,
             equity,
             equity - float(now.day_pnl),
             float(now.trades_today) if now.may_open else np.inf,  # the kernel then opens nothing and still closes
-            wanted is not None,
+            evaluated,
             self._limits,
             now.loss_paused,
         )

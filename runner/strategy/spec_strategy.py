@@ -14,6 +14,7 @@ from runner.broker.bar_times import calendar_of
 from runner.broker.feed import Feed, Moment
 from runner.broker.order_book import WorkingOrder
 from runner.engine.decide import REASON_TEXT
+from runner.engine.exit_rules import ExitRules
 from runner.engine.orders import PlannedOrder, order_plan
 from runner.engine.panel import PanelBuffer
 from runner.engine.weights import Pipeline
@@ -67,6 +68,7 @@ class SpecStrategy(BaseStrategy):
         self._hook_tasks: set[asyncio.Task[Any]] = set()
         self._hook_order = asyncio.Lock()
         self._pipeline = Pipeline(spec.signals, spec.combine, spec.sizing, spec.params)
+        self._exit_rules = ExitRules(spec.exits)
         self._universe: list[Instrument] = []
         self._memory = Memory.from_plain(strategy_manager.load_memory(strategy_symbol))
         self._exits: dict[str, int] = {}
@@ -84,12 +86,12 @@ class SpecStrategy(BaseStrategy):
         code = self._calendar()
         self._timetable = Timetable(self.spec.schedule, await asyncio.to_thread(sessions, code))
         self.strategy_manager.use_calendar(self.symbol, code)
-        self._decider = Decider(self._universe, self._pipeline)
+        self._decider = Decider(self._universe, self._pipeline, self._exit_rules)
         bars = self.spec.bars
         self._rounds = Rounds(
             self._universe, bars.size, regular_hours=bars.regular_hours, following=self.clock.following
         )
-        history = max(bars.history, self._pipeline.warmup + 1)
+        history = max(bars.history, self._pipeline.warmup + 1, self._exit_rules.warmup + 1)
         mixed = len({calendar_of(instrument) for instrument in self._universe}) > 1
         rows = history + history // MIXED_ROWS + 1 if mixed else history
         self._buffer = PanelBuffer(tuple(instrument.symbol for instrument in self._universe), capacity=rows)
@@ -208,7 +210,8 @@ class SpecStrategy(BaseStrategy):
     async def _has_something_to_watch(self) -> bool:
         """Whether an exit could fire, or the day's loss reach its limit, between decisions."""
         params = self.spec.params
-        if not (params.stop_loss or params.trailing_stop_loss or params.take_profit or params.max_daily_loss):
+        rules = params.stop_loss or params.trailing_stop_loss or params.take_profit or params.max_daily_loss
+        if not (rules or self._exit_rules):
             return False
         if self.clock.following:
             await self.settle()  # a replay must not depend on which of two sessions was faster
@@ -227,16 +230,17 @@ class SpecStrategy(BaseStrategy):
                 return
             await self._cancel(self.broker.open_orders())
         panel = self._buffer.panel()
-        wanted = None
-        if evaluate and panel.bars:
-            wanted = self._decider.wanted(until(panel, completed) if completed else with_quiet_bars(panel))
+        evaluated = None
+        if evaluate:
+            evaluated = until(panel, completed) if completed else with_quiet_bars(panel)
+        opinions = self._decider.opinions(panel, evaluated)
         rows = newest_rows(panel)
         began = [
             None if row is None else bar_began(panel.times[row], self.spec.bars.size, instrument)
             for instrument, row in zip(self._universe, rows, strict=True)
         ]
         situation = await self._situation(at)
-        outcome = self._decider.decide(panel, wanted, began, situation, self._memory)
+        outcome = self._decider.decide(panel, opinions, began, situation, self._memory)
         self.decided = outcome.texts
         await self._remember(replace(outcome.memory, owed=outcome.memory.owed and not evaluate))
         if outcome.loss_reached:

@@ -27,6 +27,7 @@ VARIANTS = [(kind, name, {}) for kind, name in ALL] + [
     (Kind.SIGNAL, "donchian_breakout", {"entry": 20, "exit": 10, "max_hold": 30, "allow_short": True}),
     (Kind.SIZING, "equal_weight", {"max_names": 2, "share_of": "universe"}),
     (Kind.SIZING, "risk_per_trade", {"stop": "stop_loss", "max_leverage": 2.0}),
+    (Kind.EXIT, "chandelier", {"window": 2, "mult": 0.5}),
 ]
 IDS = [f"{kind}-{name}-{number}" for number, (kind, name, _) in enumerate(VARIANTS)]
 every_block = pytest.mark.parametrize(("kind", "name", "changes"), VARIANTS, ids=IDS)
@@ -78,6 +79,10 @@ def run(kind: Kind, block: Any, panel: Panel) -> FloatArray:
         return np.asarray(block.compute(panel))
     if kind is Kind.SIZING:
         return np.asarray(block.compute(panel, scores_for(panel), PARAMS))
+    if kind is Kind.EXIT:
+        long, short = block.compute(panel)
+        assert (long.dtype, short.dtype) == (np.bool_, np.bool_)
+        return np.where(long, 1.0, 0.0) + np.where(short, 2.0, 0.0)
     names = list(getattr(block, "weights", {"a": 1, "b": 1}))
     return np.asarray(block.compute({name: np.cos(panel.close + i) for i, name in enumerate(names)}))
 
@@ -116,6 +121,8 @@ def test_values_begin_with_the_last_bar_of_the_warm_up(kind: Kind, name: str, ch
     assert np.isfinite(result[warmup_of(kind, block) - 1 :]).all()
     if kind is Kind.SIGNAL:
         assert np.isnan(result[: warmup_of(kind, block) - 1]).all()
+    if kind is Kind.EXIT:
+        assert (result[: warmup_of(kind, block) - 1] == 0.0).all()
 
 
 @every_block
@@ -125,6 +132,8 @@ def test_scores_and_weights_stay_in_their_bounds(kind: Kind, name: str, changes:
     if kind is Kind.SIZING:
         leverage = getattr(block, "max_leverage", getattr(block, "gross", 1.0))
         assert np.nansum(np.abs(result), axis=1).max() <= leverage + 1e-12
+    elif kind is Kind.EXIT:
+        assert set(np.unique(result)) > {0.0}, "it fires now and then, and not always"
     else:
         assert np.nanmax(np.abs(result)) <= 1.0
 
@@ -187,7 +196,7 @@ def test_a_panel_of_nothing_but_holes_gives_no_opinion(kind: Kind, name: str, ch
     block = make(kind, name, changes)
     panel = walk(warmup_of(kind, block) + 5)
     result = run(kind, block, without(panel, np.ones(panel.close.shape, dtype=bool)))
-    assert np.isnan(result).all()
+    assert (result == 0.0).all() if kind is Kind.EXIT else np.isnan(result).all()
 
 
 @pytest.mark.parametrize(("kind", "name"), PRICED, ids=[name for _, name in PRICED])
@@ -200,6 +209,8 @@ def test_a_price_that_never_moves_gives_finite_answers(kind: Kind, name: str) ->
     )
     result = run(kind, block, panel)
     assert not np.isinf(result).any()
+    if kind is Kind.EXIT:
+        assert (result == 0.0).all(), "a price that does not move is no danger"
     if kind is Kind.SIGNAL and name != "buy_and_hold":
         assert (result[-1] == 0.0).all(), "a price that does not move is no opportunity"
 

@@ -33,6 +33,7 @@ def ask(**given: Any) -> Decision:
         one("low", close),
         one("close", close),
         one("wanted", NAN),
+        one("leave", 0.0),
         one("tradable", 1.0),
         one("unit_value", 1.0),
         one("lot", 1.0),
@@ -131,6 +132,7 @@ def test_exits_close_the_position(target: float, reason: str, given: dict[str, A
 def test_no_cap_count_or_pause_stops_an_exit() -> None:
     params = EXITS | {"max_daily_trades": 1, "max_daily_loss": 0.01, "max_position_size": 0.001}
     refusing: dict[str, Any] = {"params": params, "trades": 9, "equity": 50_000.0, "paused": True}
+    check(0, "exit_rule", qty=50, leave=1.0, **refusing)
     check(0, "stop_loss", qty=50, low=90.0, **refusing)
     check(0, "exit_signal", qty=50, wanted=0.0, **refusing)
     check(0, "exit_signal", qty=50, wanted=-0.2, **refusing)
@@ -146,6 +148,44 @@ def test_the_best_price_follows_the_position() -> None:
     assert ask(qty=50, best=110.0, close=NAN).best_price[0] == 110.0, "no price teaches nothing"
     assert np.isnan(ask(qty=50, best=110.0, wanted=-0.2).best_price[0]), "turned round: begins again"
     assert ask(qty=-50, entry=NAN, best=NAN).best_price[0] == 100.0, "unknown entry: the price"
+
+
+@pytest.mark.parametrize(
+    ("target", "reason", "given"),
+    [
+        (0, "exit_rule", {"qty": 50, "leave": 1.0}),
+        (0, "exit_rule", {"qty": -50, "leave": -1.0}),
+        (0, "exit_rule", {"qty": 50, "leave": 2.0}),
+        (0, "exit_rule", {"qty": -50, "leave": 2.0}),
+        (0, "exit_rule", {"qty": 50, "leave": 1.0, "evaluate": False}),
+        (0, "exit_rule", {"qty": 50, "leave": 1.0, "wanted": 0.2}),
+        (0, "exit_rule", {"qty": 50, "leave": 1.0, "wanted": -0.2}),
+        (0, "exit_rule", {"qty": 50, "leave": 1.0, "entry": NAN, "equity": NAN, "unit_value": NAN}),
+        (0, "stop_loss", {"qty": 50, "leave": 1.0, "low": 90.0}),
+        (50, "hold", {"qty": 50, "leave": -1.0}),
+        (-50, "hold", {"qty": -50, "leave": 1.0}),
+        (50, "hold", {"qty": 50, "leave": NAN}),
+        (50, "hold", {"qty": 50, "leave": 0.5}),
+        (50, "no_price", {"qty": 50, "leave": 1.0, "close": NAN}),
+        (50, "no_price", {"qty": 50, "leave": 1.0, "tradable": 0.0}),
+    ],
+)
+def test_what_an_exit_of_the_file_says_to_leave_is_left(target: float, reason: str, given: dict[str, Any]) -> None:
+    check(target, reason, **{"params": EXITS, **given})
+
+
+@pytest.mark.parametrize(
+    ("target", "reason", "given"),
+    [
+        (0, "exit_rule", {"wanted": 0.2, "leave": 1.0}),
+        (0, "exit_rule", {"wanted": -0.2, "leave": 2.0}),
+        (200, "enter", {"wanted": 0.2, "leave": -1.0}),
+        (0, "exit_signal", {"wanted": -0.2, "qty": 50, "leave": -1.0}),
+        (0, "hold", {"wanted": 0.0, "leave": 2.0}),
+    ],
+)
+def test_a_side_that_must_be_left_is_not_entered(target: float, reason: str, given: dict[str, Any]) -> None:
+    assert check(target, reason, **given).blocked[0] == 0.0, "and is free as soon as nothing has to be left"
 
 
 def test_an_exit_blocks_its_side_until_the_weight_has_left_it() -> None:
@@ -173,6 +213,7 @@ def test_an_exit_blocks_its_side_until_the_weight_has_left_it() -> None:
         ({"low": 95.0}, "stop_loss"),
         ({"high": 120.0, "close": 119.0}, "take_profit"),
         ({"best": 110.0, "low": 105.0, "close": 106.0}, "trailing_stop_loss"),
+        ({"leave": 1.0}, "exit_rule"),
     ],
 )
 def test_an_exit_goes_on_until_the_position_is_gone(bar: dict[str, Any], reason: str) -> None:
@@ -285,6 +326,7 @@ def test_instruments_compete_for_the_last_trades_in_their_order() -> None:
         full,
         full,
         np.array([0.2, NAN, 0.0, 0.1, 0.2]),
+        np.zeros(n),
         np.ones(n),
         np.ones(n),
         np.ones(n),
@@ -329,5 +371,5 @@ def test_a_remembered_block_that_is_nonsense_blocks_nothing() -> None:
 
 def test_no_instruments_no_decision() -> None:
     none = np.empty(0)
-    decision = decide(*([none] * 12), EQUITY, EQUITY, 0, True, Limits.of(BaseParams()))
+    decision = decide(*([none] * 13), EQUITY, EQUITY, 0, True, Limits.of(BaseParams()))
     assert decision.target.shape == (0,)

@@ -19,7 +19,8 @@ from runner.engine.orders import order_plan
 from runner.model.orders import Purpose
 
 NAN = float("nan")
-EXIT_CODES = (kernel.STOP_LOSS, kernel.TRAILING_STOP_LOSS, kernel.TAKE_PROFIT, kernel.EXIT_SIGNAL)
+FIRED = (kernel.STOP_LOSS, kernel.TRAILING_STOP_LOSS, kernel.TAKE_PROFIT, kernel.EXIT_RULE)
+LEAVES = st.sampled_from([0.0, 0.0, 0.0, 1.0, -1.0, 2.0, NAN])
 
 prices = st.one_of(st.floats(0.01, 5_000.0), st.sampled_from([NAN, 0.0, -1.0, 100.0, float("inf")]))
 lots = st.sampled_from([1.0, 1.0, 100.0, 0.1, 0.0001])
@@ -28,7 +29,7 @@ fractions = st.one_of(st.just(0.0), st.floats(0.001, 0.5))
 
 @st.composite
 def instruments(draw: st.DrawFn) -> tuple[float, ...]:
-    """One column of the inputs: held, entry, best, blocked, open, high, low, close, wanted, tradable, unit, lot."""
+    """One column: held, entry, best, blocked, open, high, low, close, wanted, leave, tradable, unit, lot."""
     lot = draw(lots)
     close = draw(prices)
     bar = [close * draw(st.floats(0.8, 1.25)) for _ in range(3)]
@@ -36,12 +37,13 @@ def instruments(draw: st.DrawFn) -> tuple[float, ...]:
         draw(st.one_of(st.just(0.0), st.integers(-5_000, 5_000).map(lambda n: n * lot), st.floats(-500.0, 500.0))),
         draw(prices),
         draw(prices),
-        draw(st.sampled_from([0.0, 0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0])),
+        draw(st.sampled_from([0.0, 0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 16.0, -16.0])),
         bar[0],
         max(*bar, close),
         min(*bar, close),
         close,
         draw(st.one_of(st.sampled_from([NAN, 0.0, 0.1, -0.1, 1.0]), st.floats(-2.0, 2.0))),
+        draw(LEAVES),
         draw(st.sampled_from([1.0, 1.0, 1.0, 0.0])),
         draw(st.sampled_from([1.0, 1.0, 0.85, 50.0, 0.0067, NAN])),
         lot,
@@ -116,9 +118,8 @@ def test_the_compiled_copy_gives_the_same_bits(compiled_decide: Callable[..., De
 @settings(max_examples=200, deadline=None)
 @given(case=cases())
 def test_invariants(case: tuple[Any, ...]) -> None:
-    (qty, _, _, _, _, _, _, close, wanted, tradable, unit, lot, equity, day_start, trades, evaluate, limit, paused) = (
-        case
-    )
+    qty, close, wanted, leave, tradable, unit, lot = case[0], *case[7:13]
+    equity, day_start, trades, evaluate, limit, paused = case[13:]
     decision = decide(*case)
     opened = 0
     for i, (target, code) in enumerate(zip(decision.target, decision.reason, strict=True)):
@@ -127,21 +128,26 @@ def test_invariants(case: tuple[Any, ...]) -> None:
         assert np.isfinite(target)
         grows = abs(target) > abs(held) or target * held < 0
         opened += grows
-        if code in EXIT_CODES:
+        priced = np.isfinite(close[i]) and close[i] > 0 and tradable[i]
+        fired = code in FIRED and target != held
+        if fired or code == kernel.EXIT_SIGNAL:
             assert target == 0.0
             assert held != 0.0
-        if not np.isfinite(close[i]) or close[i] <= 0 or not tradable[i]:
+        if priced and held != 0.0 and leave[i] in (np.sign(held), 2.0):
+            assert fired, "what must be left is left, whatever the caps, counts and pauses say"
+        if not priced:
             assert target == held, "no price, no trade"
         if not evaluate and target != held:
-            assert code in EXIT_CODES[:3], "without an evaluation only exits act"
+            assert code in FIRED, "without an evaluation only exits act"
         if np.isnan(wanted[i]) and target != held:
-            assert code in EXIT_CODES[:3], "no opinion opens nothing"
+            assert code in FIRED, "no opinion opens nothing"
         if target != 0.0 and target != held:
             assert target * wanted[i] > 0.0, "trades go to the wanted side, and reductions never cross zero"
             lots_held = target / lot[i]
             assert abs(lots_held - round(lots_held)) < 1e-6
         if grows:
             assert not decision.paused
+            assert leave[i] not in (np.sign(target), 2.0), "a side that must be left is not entered"
             assert np.isfinite(equity) and equity > 0
             assert code in (kernel.ENTER, kernel.REBALANCE, kernel.CAPPED)
             if limit.max_position_size > 0:
@@ -163,11 +169,11 @@ def test_invariants(case: tuple[Any, ...]) -> None:
 @settings(max_examples=100, deadline=None)
 @given(case=cases())
 def test_the_same_question_has_the_same_answer_and_changes_nothing(case: tuple[Any, ...]) -> None:
-    before = [array.copy() for array in case[:12]]
+    before = [array.copy() for array in case[:13]]
     first, second = decide(*case), decide(*case)
     for name in Decision._fields:
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
-    for kept, array in zip(before, case[:12], strict=True):
+    for kept, array in zip(before, case[:13], strict=True):
         np.testing.assert_array_equal(kept, array)
 
 
@@ -175,12 +181,13 @@ def test_the_same_question_has_the_same_answer_and_changes_nothing(case: tuple[A
 @given(case=cases())
 def test_shorts_mirror_longs(case: tuple[Any, ...]) -> None:
     """Turning quantities and weights round turns what depends on no exit price round too."""
-    no_exits = case[16]._replace(stop_loss=0.0, trailing_stop_loss=0.0, take_profit=0.0)
-    there = decide(*case[:16], no_exits, case[17])
-    mirrored = list(case[:16])
+    no_exits = case[17]._replace(stop_loss=0.0, trailing_stop_loss=0.0, take_profit=0.0)
+    there = decide(*case[:17], no_exits, case[18])
+    mirrored = list(case[:17])
     for index in (0, 3, 8):
         mirrored[index] = -mirrored[index]
-    back = decide(*mirrored, no_exits, case[17])
+    mirrored[9] = np.where(mirrored[9] == 2.0, 2.0, -mirrored[9])
+    back = decide(*mirrored, no_exits, case[18])
     np.testing.assert_array_equal(there.target, -back.target)
     np.testing.assert_array_equal(there.reason, back.reason)
     np.testing.assert_array_equal(there.blocked, -back.blocked)
@@ -190,9 +197,9 @@ def test_shorts_mirror_longs(case: tuple[Any, ...]) -> None:
 @given(case=cases())
 def test_a_decision_that_is_carried_out_settles(case: tuple[Any, ...]) -> None:
     """On the same bar, holding what was decided, the kernel asks for no further exit and never turns back."""
-    limit = case[16]._replace(stop_loss=0.0, trailing_stop_loss=0.0, take_profit=0.0, max_daily_trades=0.0)
-    first = decide(*case[:16], limit, case[17])
-    again = list(case[:16])
+    limit = case[17]._replace(stop_loss=0.0, trailing_stop_loss=0.0, take_profit=0.0, max_daily_trades=0.0)
+    first = decide(*case[:17], limit, case[18])
+    again = list(case[:17])
     again[0], again[2], again[3] = first.target, first.best_price, first.blocked
     second = decide(*again, limit, first.paused)
     for before, after, code in zip(first.target, second.target, second.reason, strict=True):

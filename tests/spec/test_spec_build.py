@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from runner.exits.chandelier import Chandelier
 from runner.model.bars import BarSize
 from runner.model.instruments import InstrumentQuery, SecType
 from runner.spec.deployment import Deployment
@@ -45,7 +46,7 @@ def test_what_is_not_said_has_its_default() -> None:
     assert spec.params.target_weight == 0.10 and spec.params.universe == "AAPL"
     assert spec.execution.order is ExecutionStyle.MARKET
     assert spec.schedule.on is EvaluateOn.BAR and spec.schedule.calendar is None
-    assert dict(spec.hooks) == {}
+    assert dict(spec.hooks) == {} and dict(spec.exits) == {}
 
 
 def test_every_key_reaches_its_field() -> None:
@@ -57,6 +58,7 @@ def test_every_key_reaches_its_field() -> None:
     assert spec.schedule.flatten_at == TimeRef("clock", clock=time(17, 25))
     assert spec.execution.limit_offset_bps == 5.0 and spec.on_remove is OnRemove.FLATTEN
     assert spec.params.take_profit == 0.02 and spec.tags == ("intraday", "eur")
+    assert spec.exits == {"hang": Chandelier(mult=2.5), "tight": Chandelier(window=5, mult=4.0)}
     by_symbol = {query.symbol: query for query in spec.universe.instruments}
     assert list(by_symbol) == ["BNP", "DBK", "ON", "NO", "0700", "005930", "EUR", "ES", "BRK B"]
     assert by_symbol["BNP"] == InstrumentQuery(symbol="BNP", exchange="SBF", currency="EUR")

@@ -15,13 +15,14 @@ from runner.base_params import BaseParams
 from runner.broker.bar_times import bar_end
 from runner.broker.feed import BarUpdate
 from runner.combine.first import First
+from runner.engine.exit_rules import ExitRules
 from runner.engine.weights import Pipeline
 from runner.model.bars import Bar, BarSize
 from runner.model.instruments import Instrument, SecType
 from runner.model.panel import Panel
 from runner.signals.buy_and_hold import BuyAndHold
 from runner.sizing.equal_weight import EqualWeight
-from runner.strategy.deciding import Decider, Holding, Situation, newest_rows, until, with_quiet_bars
+from runner.strategy.deciding import Decider, Holding, Opinions, Situation, newest_rows, until, with_quiet_bars
 from runner.strategy.memory import Memory
 from runner.strategy.rounds import LATE_S, Rounds, bar_began
 
@@ -53,7 +54,17 @@ def still(price: float) -> Row:
 
 def decider(universe: Sequence[Instrument] = (IBM,), **params: Any) -> Decider:
     parameters = BaseParams(target_weight=0.1, **params)
-    return Decider(universe, Pipeline({"hold": BuyAndHold()}, First(), EqualWeight(), parameters))
+    return Decider(universe, Pipeline({"hold": BuyAndHold()}, First(), EqualWeight(), parameters), ExitRules({}))
+
+
+def opinions(*wanted: float, leave: Sequence[float] = ()) -> Opinions:
+    """What the blocks said of each instrument."""
+    return Opinions(wanted=np.array(wanted), leave=np.array(leave or [0.0] * len(wanted)))
+
+
+def exits_only(*leave: float) -> Opinions:
+    """Between decisions."""
+    return Opinions(wanted=None, leave=np.array(leave or [0.0]))
 
 
 def situation(*holdings: Holding, **changes: Any) -> Situation:
@@ -67,7 +78,7 @@ def situation(*holdings: Holding, **changes: Any) -> Situation:
 
 LONG = Holding(quantity=Decimal(100), entry_price=Decimal(100), changed_at=T0 - timedelta(days=1))
 FLAT = Holding()
-LONG_WEIGHT = np.array([1.0])
+LONG_WEIGHT = opinions(1.0)
 
 
 def began(one: Panel) -> list[datetime | None]:
@@ -81,20 +92,22 @@ def test_a_low_of_before_the_best_price_of_its_bar_fires_no_trailing_stop() -> N
     reasons = []
     for high, low, close in ((100, 99, 99), (105, 99, 105), (112, 99, 112), (112, 99, 111)):
         bars = panel([(100, high, low, close)])
-        outcome = one.decide(bars, None, began(bars), situation(LONG), memory)
+        outcome = one.decide(bars, exits_only(), began(bars), situation(LONG), memory)
         memory = outcome.memory
         reasons.append(outcome.texts["IBM"])
     assert reasons == ["hold"] * 4
     following = panel([(100, 112, 99, 111)], [(111, 111, 100, 105)])
-    assert one.decide(following, None, began(following), situation(LONG), memory).texts == {"IBM": "trailing_stop_loss"}
+    assert one.decide(following, exits_only(), began(following), situation(LONG), memory).texts == {
+        "IBM": "trailing_stop_loss"
+    }
 
 
 def test_highs_and_lows_of_before_an_entry_are_nothing_to_the_position() -> None:
     bars = panel([(100, 130, 70, 100)])
     one = decider(stop_loss=0.1, take_profit=0.1)
     entered = replace(LONG, changed_at=T0 + timedelta(minutes=1))
-    assert one.decide(bars, None, began(bars), situation(entered), Memory()).texts == {"IBM": "hold"}
-    assert one.decide(bars, None, began(bars), situation(LONG), Memory()).texts == {"IBM": "stop_loss"}
+    assert one.decide(bars, exits_only(), began(bars), situation(entered), Memory()).texts == {"IBM": "hold"}
+    assert one.decide(bars, exits_only(), began(bars), situation(LONG), Memory()).texts == {"IBM": "stop_loss"}
 
 
 def test_best_prices_inside_the_bar_of_the_entry_are_remembered() -> None:
@@ -103,9 +116,20 @@ def test_best_prices_inside_the_bar_of_the_entry_are_remembered() -> None:
     memory = Memory()
     for close, expected in ((110, "hold"), (105, "hold"), (99, "trailing_stop_loss")):
         bars = panel([(100, 130, 70, close)])
-        outcome = one.decide(bars, None, began(bars), situation(entered), memory)
+        outcome = one.decide(bars, exits_only(), began(bars), situation(entered), memory)
         memory = Memory.from_plain(outcome.memory.to_plain())  # as after a restart
         assert outcome.texts == {"IBM": expected}
+
+
+def test_an_exit_of_the_file_acts_between_decisions_and_is_remembered_until_the_weight_leaves() -> None:
+    bars = panel([still(100)])
+    left = decider().decide(bars, exits_only(1.0), began(bars), situation(LONG), Memory())
+    assert (left.targets, left.texts) == ((0,), {"IBM": "exit_rule"})
+    after = Memory.from_plain(left.memory.to_plain())
+    again = decider().decide(bars, opinions(1.0), began(bars), situation(FLAT), after)
+    assert (again.targets, again.texts) == ((0,), {"IBM": "blocked"})
+    free = decider().decide(bars, opinions(0.0), began(bars), situation(FLAT), again.memory)
+    assert decider().decide(bars, opinions(1.0), began(bars), situation(FLAT), free.memory).texts == {"IBM": "enter"}
 
 
 def test_a_resting_order_holds_back_decisions_but_no_exit() -> None:
@@ -118,7 +142,7 @@ def test_a_resting_order_holds_back_decisions_but_no_exit() -> None:
 
 def test_an_exit_on_its_way_is_left_alone() -> None:
     bars = panel([still(89)])
-    outcome = decider(stop_loss=0.1).decide(bars, None, began(bars), situation(LONG, closing=[True]), Memory())
+    outcome = decider(stop_loss=0.1).decide(bars, exits_only(), began(bars), situation(LONG, closing=[True]), Memory())
     assert outcome.targets == (100,)
 
 
@@ -134,7 +158,7 @@ def test_what_is_no_price_never_trades(price: float) -> None:
 def test_an_index_is_data_only() -> None:
     bars = panel([still(100), still(100), still(20)])
     outcome = decider((IBM, SAP, VIX)).decide(
-        bars, np.array([0.3, 0.3, 0.3]), began(bars), situation(FLAT, FLAT, FLAT), Memory()
+        bars, opinions(0.3, 0.3, 0.3), began(bars), situation(FLAT, FLAT, FLAT), Memory()
     )
     assert outcome.targets == (300, 300, 0)
 
@@ -142,7 +166,7 @@ def test_an_index_is_data_only() -> None:
 def test_a_pause_opens_nothing_closes_what_the_signals_leave_and_is_no_daily_loss() -> None:
     bars = panel([still(100), still(100)])
     now = situation(LONG, FLAT, may_open=False)
-    outcome = decider((IBM, SAP)).decide(bars, np.array([0.0, 0.5]), began(bars), now, Memory())
+    outcome = decider((IBM, SAP)).decide(bars, opinions(0.0, 0.5), began(bars), now, Memory())
     assert outcome.targets == (0, 0)
     assert outcome.texts == {"IBM": "exit_signal", "SAP": "paused"} and not outcome.loss_reached
 
@@ -167,7 +191,7 @@ def test_a_strategy_without_equity_still_closes() -> None:
 def test_quantities_that_stay_are_the_very_same() -> None:
     odd = replace(LONG, quantity=Decimal("0.1234567890123456789"))
     bars = panel([still(100)])
-    assert decider().decide(bars, None, began(bars), situation(odd), Memory()).targets == (odd.quantity,)
+    assert decider().decide(bars, exits_only(), began(bars), situation(odd), Memory()).targets == (odd.quantity,)
 
 
 def test_an_instrument_that_has_not_traded_in_the_newest_bar_stands_at_its_last_close() -> None:
