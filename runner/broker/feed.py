@@ -110,6 +110,12 @@ class Feed:
         with self._lock:
             return self._closed or (not self._moments and self._consumer is not None)
 
+    @property
+    def drained(self) -> bool:
+        """Nothing waits to be taken out."""
+        with self._lock:
+            return self._closed or not self._moments
+
     def put(self, moment: Moment) -> None:
         with self._lock:
             if self._closed:

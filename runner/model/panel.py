@@ -39,6 +39,20 @@ class Panel:
     def bars(self) -> int:
         return len(self.times)
 
+    def first(self, instruments: int) -> Panel:
+        """The panel of the first so many instruments only."""
+        if instruments == len(self.symbols):
+            return self
+        return Panel(
+            symbols=self.symbols[:instruments],
+            times=self.times,
+            open=self.open[:, :instruments],
+            high=self.high[:, :instruments],
+            low=self.low[:, :instruments],
+            close=self.close[:, :instruments],
+            volume=self.volume[:, :instruments],
+        )
+
     def tail(self, bars: int) -> Panel:
         """The last `bars` rows."""
         cut = slice(max(0, self.bars - bars), None)

@@ -78,8 +78,20 @@ class Outcome:
 class Decider:
     """The pure part of a live strategy. The same panel, situation and memory give the same outcome."""
 
-    def __init__(self, universe: Sequence[Instrument], pipeline: Pipeline, exits: ExitRules) -> None:
+    def __init__(
+        self,
+        universe: Sequence[Instrument],
+        pipeline: Pipeline,
+        exits: ExitRules,
+        *,
+        listed: int | None = None,
+        leaving: bool = False,
+    ) -> None:
+        """Signals and sizing see the first `listed` instruments, all by default. What is held of the others is left
+        alone but for its exits, or closed when it is `leaving`."""
         self._universe = tuple(universe)
+        self._listed = len(self._universe) if listed is None else listed
+        self._unlisted = 0.0 if leaving else np.nan
         self._exits = exits
         self._symbols = tuple(instrument.symbol for instrument in universe)
         self._pipeline = pipeline
@@ -92,9 +104,13 @@ class Decider:
         is made on, None between decisions."""
         nothing = np.zeros(len(self._universe))
         return Opinions(
-            wanted=self._pipeline.evaluate(evaluated).weights[-1] if evaluated is not None and evaluated.bars else None,
+            wanted=self._wanted(evaluated) if evaluated is not None and evaluated.bars else None,
             leave=self._exits.leave(panel)[-1] if self._exits and panel.bars else nothing,
         )
+
+    def _wanted(self, panel: Panel) -> FloatArray:
+        weights: FloatArray = self._pipeline.evaluate(panel.first(self._listed)).weights[-1]
+        return np.concatenate([weights, np.full(len(self._universe) - self._listed, self._unlisted)])
 
     def decide(
         self, panel: Panel, opinions: Opinions, began: Sequence[datetime | None], now: Situation, memory: Memory

@@ -23,16 +23,28 @@ class Rounds:
     instrument without trades must not hold up the others. No round is reported twice, nor one older than the last."""
 
     def __init__(
-        self, instruments: Sequence[Instrument], size: BarSize, *, regular_hours: bool, following: bool
+        self,
+        instruments: Sequence[Instrument],
+        size: BarSize,
+        *,
+        regular_hours: bool,
+        following: bool,
+        after: datetime | None = None,
     ) -> None:
-        """`following`: a replay gives every bar of a time at once, so nothing is waited for."""
+        """`following`: a replay gives every bar of a time at once, so nothing is waited for. Only rounds that begin
+        after `after` count."""
         self._instruments = tuple(instruments)
         self._size = size
         self._regular_hours = regular_hours
         grace = 0.0 if following else LATE_S + (BAR_GRACE_S if size.intraday else DAY_GRACE_S)
         self._grace = timedelta(seconds=grace)
         self._open: dict[datetime, set[int]] = {}
-        self._last: datetime | None = None
+        self._last = after
+
+    @property
+    def last(self) -> datetime | None:
+        """Start of the newest round that has been reported."""
+        return self._last
 
     def note(self, change: BarUpdate) -> None:
         """Takes in one update; only completed bars count, and only of rounds that are not over yet."""

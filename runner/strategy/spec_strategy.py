@@ -5,40 +5,35 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-from runner.broker.bar_times import calendar_of
-from runner.broker.feed import Feed, Moment
+from runner.broker.feed import Feed, FeedClosed, Moment
 from runner.broker.order_book import WorkingOrder
 from runner.engine.decide import REASON_TEXT
-from runner.engine.exit_rules import ExitRules
 from runner.engine.orders import PlannedOrder, order_plan
-from runner.engine.panel import PanelBuffer
-from runner.engine.weights import Pipeline
-from runner.errors import HookError, NotConnected, RunnerError, SpecError
+from runner.errors import HookError, NotConnected, RunnerError
+from runner.model.bars import BarSize
 from runner.model.events import Filled, StatusChanged
-from runner.model.instruments import Instrument, InstrumentQuery
+from runner.model.instruments import Instrument
 from runner.model.money import exact
 from runner.model.orders import OrderIntent, OrderState, OrderType, Purpose, Refused, Side, TimeInForce
-from runner.model.sessions import CALENDAR_OF_EXCHANGE, sessions
 from runner.spec.spec import ExecutionStyle, StrategySpec
 from runner.strategy.base_strategy import BaseStrategy
-from runner.strategy.deciding import Decider, Holding, Outcome, Situation, newest_rows, until, with_quiet_bars
+from runner.strategy.deciding import Holding, Outcome, Situation
 from runner.strategy.hooks import HOOK_DEADLINE_S, HookContext, Hooks
 from runner.strategy.host import StrategyHost
 from runner.strategy.memory import Memory
-from runner.strategy.rounds import Rounds, bar_began
-from runner.strategy.timetable import Timetable
+from runner.strategy.version import Version, Workshop
 
 TICK_S = 1.0
 """Live: how often the schedule is looked at when no bar changes."""
 EXIT_RETRY = timedelta(seconds=30)
 """How long an instrument rests after IB has rejected an exit in it: asking at every tick would change nothing."""
-MIXED_ROWS = 4
-"""Instruments of several exchanges miss each other's holidays: the panel gets one more row for so many."""
+CAP_SLACK = Decimal("1.005")
+"""Relative, as the gate's own: a resting order is not beyond a cap because a tick has moved it."""
 
 BASIS_POINT = Decimal("0.0001")
 
@@ -61,15 +56,18 @@ class SpecStrategy(BaseStrategy):
         hooks: Hooks,
     ) -> None:
         super().__init__(client_id, strategy_manager, params, strategy_symbol)
-        self.spec = spec
         self.decided: dict[str, str] = {}
         """symbol → reason of the latest decision, for the status view."""
-        self._hooks = hooks
+        self._first = (spec, hooks)
+        self._version: Version | None = None
+        self._next_version: tuple[Version, asyncio.Future[None]] | None = None
+        self._look = False
+        """A new version has been put in force: what it forbids is to be seen to before the next bar."""
+        self._workshop = Workshop(
+            strategy=strategy_symbol, host=strategy_manager, qualify=self.qualify, open_feed=self._open_feed
+        )
         self._hook_tasks: set[asyncio.Task[Any]] = set()
         self._hook_order = asyncio.Lock()
-        self._pipeline = Pipeline(spec.signals, spec.combine, spec.sizing, spec.params)
-        self._exit_rules = ExitRules(spec.exits)
-        self._universe: list[Instrument] = []
         self._memory = Memory.from_plain(strategy_manager.load_memory(strategy_symbol))
         self._exits: dict[str, int] = {}
         """Exits that are not over: order reference → con_id."""
@@ -77,78 +75,132 @@ class SpecStrategy(BaseStrategy):
         """con_id → until when no exit is tried, after a rejection."""
         self._without_equity = False
 
+    @property
+    def version(self) -> Version:
+        """What it decides with; NotConnected before it is warm."""
+        if self._version is None:
+            raise NotConnected(f"strategy {self.symbol} is not warm yet")
+        return self._version
+
+    @property
+    def spec(self) -> StrategySpec:
+        return self._first[0] if self._version is None else self._version.spec
+
+    @property
+    def _universe(self) -> tuple[Instrument, ...]:
+        return self.version.universe
+
+    @property
+    def _hooks(self) -> Hooks:
+        return self._first[1] if self._version is None else self._version.hooks
+
     # lifecycle -------------------------------------------------------------------------------------------------
 
     async def initialize_strategy(self) -> None:
-        self._universe = await self.qualify(*await self._queries())
-        # A currency without a rate stops the strategy here, before any order.
-        await self.strategy_manager.ensure_rates({instrument.currency for instrument in self._universe})
-        code = self._calendar()
-        self._timetable = Timetable(self.spec.schedule, await asyncio.to_thread(sessions, code))
-        self.strategy_manager.use_calendar(self.symbol, code)
-        self._decider = Decider(self._universe, self._pipeline, self._exit_rules)
-        bars = self.spec.bars
-        self._rounds = Rounds(
-            self._universe, bars.size, regular_hours=bars.regular_hours, following=self.clock.following
-        )
-        history = max(bars.history, self._pipeline.warmup + 1, self._exit_rules.warmup + 1)
-        mixed = len({calendar_of(instrument) for instrument in self._universe}) > 1
-        rows = history + history // MIXED_ROWS + 1 if mixed else history
-        self._buffer = PanelBuffer(tuple(instrument.symbol for instrument in self._universe), capacity=rows)
-        self._feed: Feed = await self.open_feed(self._universe, bars.size, history, regular_hours=bars.regular_hours)
-        for instrument in self._universe:
-            for bar in self._feed.warm[instrument.con_id]:
-                self._buffer.put(instrument.symbol, bar)
+        spec, hooks = self._first
+        self._take(await self._workshop.build(spec, hooks, self.generation, held=self._held_instruments()))
         self._seen = self.clock.now()
-        if not self.spec.enabled:
+        if not spec.enabled:
             await self._cancel(self.broker.open_orders())
 
-    async def _queries(self) -> list[InstrumentQuery]:
-        universe = self.spec.universe
-        if universe.library is None:
-            return list(universe.instruments)
-        symbols = sorted(await asyncio.to_thread(self.strategy_manager.library_symbols, universe.library))
-        if universe.max_symbols is not None:
-            symbols = symbols[: universe.max_symbols]
-        if not symbols:
-            raise SpecError(f"{self.symbol}: library {universe.library} lists no symbols")
-        try:
-            self.spec.sizing.check(symbols, self.spec.params)
-        except ValueError as error:
-            raise SpecError(f"{self.symbol}: sizing does not fit library {universe.library}: {error}") from None
-        return [replace(universe.defaults, symbol=symbol) for symbol in symbols]
+    async def _open_feed(
+        self, instruments: Sequence[Instrument], size: BarSize, history: int, regular_hours: bool
+    ) -> Feed:
+        return await self.open_feed(instruments, size, history, regular_hours=regular_hours)
 
-    def _calendar(self) -> str:
-        """The file's calendar, else the one of the first instrument's exchange."""
-        if self.spec.schedule.calendar is not None:
-            return self.spec.schedule.calendar
-        first = self._universe[0]
-        for exchange in (first.primary_exchange, first.exchange):
-            if exchange in CALENDAR_OF_EXCHANGE:
-                return CALENDAR_OF_EXCHANGE[exchange]
-        raise SpecError(
-            f"{self.symbol}: no calendar is known for {first.exchange}", hint="set schedule.calendar in the file"
+    def _held_instruments(self) -> list[Instrument]:
+        """What its own fills say it holds."""
+        books = self.strategy_manager.portfolio_manager
+        return [held.instrument for held in books.positions(self.symbol) if held.quantity]
+
+    # from one version of the file to the next ------------------------------------------------------------------
+
+    async def prepare(self, spec: StrategySpec, hooks: Hooks, generation: int) -> Version:
+        """A warm version of a changed file, while the one in force trades on. Called on the strategy's loop."""
+        return await self._workshop.build(spec, hooks, generation, held=self._held_instruments(), current=self.version)
+
+    async def adopt(self, version: Version) -> None:
+        """Puts a prepared version in force between two moments; returns when it is. A moment under way ends as it
+        began. Where the bars come from another feed, everything that the old one has brought is dealt with first."""
+        if self._next_version is not None:
+            raise RunnerError(f"{self.symbol} is already being given a new version")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._next_version = (version, done)
+        if self.version.feed.idle:
+            self._swap()
+        await done
+
+    async def discard(self, version: Version) -> None:
+        """Lets go of a prepared version that is not going to be used."""
+        if not version.shares_bars_with(self.version):
+            await self._close_feed(version.feed)
+
+    def _swap(self) -> None:
+        if self._next_version is None:
+            return
+        (version, done), old = self._next_version, self.version
+        self._next_version = None
+        self._take(version)
+        self._look = True
+        if version.shares_bars_with(old):
+            version.feed.put(Moment(at=self.clock.now()))  # wakes the loop; exits and the day's loss are looked at
+        else:
+            task = asyncio.get_running_loop().create_task(self._close_feed(old.feed))
+            self._hook_tasks.add(task)
+            task.add_done_callback(self._hook_done)
+        if not done.done():
+            done.set_result(None)
+
+    def _take(self, version: Version) -> None:
+        """One assignment is the swap; the attributes that other code reads follow in the same step."""
+        self._version = version
+        self.generation = version.generation
+        params = version.spec.params
+        self.params = {**asdict(params), "universe": version.spec.universe.text}
+        self.min_weight, self.target_weight, self.max_weight = (
+            params.min_weight,
+            params.target_weight,
+            params.max_weight,
         )
+        self.strategy_manager.use_calendar(self.symbol, version.calendar)
+
+    async def _close_feed(self, feed: Feed) -> None:
+        if feed in self._feeds:
+            self._feeds.remove(feed)
+        await feed.close()
 
     async def run_strategy(self) -> None:
         while self.is_running:
-            await self.on_moment(await self._next_moment())
+            try:
+                moment = await self._next_moment(self.version.feed)
+            except FeedClosed:
+                if self.version.feed.closed:
+                    raise
+                continue  # a new version looks at another feed
+            await self.on_moment(moment)
+            if self._next_version is not None and (self.version.feed.drained or self._shares_next()):
+                self._swap()
+
+    def _shares_next(self) -> bool:
+        return self._next_version is not None and self._next_version[0].shares_bars_with(self.version)
 
     async def finish_strategy(self) -> None:
         """Lets the observing hooks that are under way end, for as long as one call may take."""
+        if self._next_version is not None and not self._next_version[1].done():
+            self._next_version[1].set_exception(NotConnected(f"strategy {self.symbol} has stopped"))
         if self._hook_tasks:
             _, late = await asyncio.wait(self._hook_tasks, timeout=HOOK_DEADLINE_S)
             for task in late:
                 task.cancel()
 
-    async def _next_moment(self) -> Moment:
+    async def _next_moment(self, feed: Feed) -> Moment:
         """What the feed has, or, in a market that is silent, the bare passing of time: schedules must not wait for a
         tick. A replay sends every step of its clock itself."""
         if self.clock.following:
-            return await self._feed.next()
+            return await feed.next()
         try:
             async with asyncio.timeout(TICK_S):
-                return await self._feed.next()
+                return await feed.next()
         except TimeoutError:
             return Moment(at=self.clock.now())
 
@@ -157,29 +209,57 @@ class SpecStrategy(BaseStrategy):
     async def on_moment(self, moment: Moment) -> None:
         """Takes in what changed, then does what has fallen due. What the loss of the session prevented is done once it
         is back."""
+        version = self.version
+        timetable = version.timetable
         for change in moment.changes:
-            self._buffer.put(change.instrument.symbol, change.bar)
-            self._rounds.note(change)
+            version.buffer.put(change.instrument.symbol, change.bar)
+            version.rounds.note(change)
         # Live, moments may have waited for a session that was lost: what counts is the time now.
         at = moment.at if self.clock.following else self.clock.now()
-        due = self._timetable.due(self._seen, at)
+        due = timetable.due(self._seen, at)
         self._seen = at
-        whole = self._rounds.take(at)
-        by_bar = whole is not None and self._timetable.by_bar and self._timetable.bar_counts(at, self.spec.bars.size)
+        whole = version.rounds.take(at)
+        by_bar = whole is not None and timetable.by_bar and timetable.bar_counts(at, version.spec.bars.size)
+        look, self._look = self._look, False
         try:
-            if due.flatten or (self._timetable.flat_now(at) and self._is_exposed()):
+            if look:
+                await self._withdraw_what_is_forbidden()
+            if due.flatten or (timetable.flat_now(at) and self._is_exposed()):
                 await self._flatten_for_today()
                 return
             evaluate = due.evaluate or by_bar or self._memory.owed
-            if evaluate and not self._timetable.in_window(at):
+            if evaluate and not timetable.in_window(at):
                 await self._owe(True)  # decided when the window opens
                 evaluate = False
-            if evaluate or (moment.changes and await self._has_something_to_watch()):
+            if evaluate or ((moment.changes or look) and await self._has_something_to_watch()):
                 completed = whole if by_bar and not due.evaluate and not self._memory.owed else None
                 await self._decide(at, evaluate=evaluate, completed=completed)
         except NotConnected as error:
             log.warning("%s decides again when its session is back: %s", self.symbol, error.message)
             await self._owe(self._memory.owed or due.evaluate or by_bar)
+            self._look = self._look or look
+
+    async def _withdraw_what_is_forbidden(self) -> None:
+        """After a new version: entries that rest and that it would not send are cancelled. The next decision sizes
+        them anew."""
+        listed = {instrument.con_id for instrument in self._universe[: self.version.listed]}
+        doomed = []
+        for working in self.broker.open_orders():
+            instrument = working.intent.request.instrument
+            allowed = self.spec.enabled and instrument.con_id in listed and not self._is_beyond_cap(instrument)
+            if not allowed and not _is_exit(working):
+                doomed.append(working)
+        await self._cancel(doomed)
+
+    def _is_beyond_cap(self, instrument: Instrument) -> bool:
+        """Whether the position would be beyond `max_position_size` once everything that rests has filled."""
+        cap, price = self.spec.params.max_position_size, self.strategy_manager.last_price(instrument.con_id)
+        if not cap or price is None:
+            return False
+        exposure = self.broker.exposure(instrument.con_id)
+        most = max(abs(exposure.position + exposure.buys), abs(exposure.position - exposure.sells))
+        value = most * price * instrument.multiplier * self.fx_cache.rate(instrument.currency)
+        return value > exact(cap) * self.get_equity() * CAP_SLACK
 
     async def _owe(self, owed: bool) -> None:
         if self._memory.owed != owed:
@@ -209,9 +289,7 @@ class SpecStrategy(BaseStrategy):
 
     async def _has_something_to_watch(self) -> bool:
         """Whether an exit could fire, or the day's loss reach its limit, between decisions."""
-        params = self.spec.params
-        rules = params.stop_loss or params.trailing_stop_loss or params.take_profit or params.max_daily_loss
-        if not (rules or self._exit_rules):
+        if not self.version.watches:
             return False
         if self.clock.following:
             await self.settle()  # a replay must not depend on which of two sessions was faster
@@ -229,24 +307,19 @@ class SpecStrategy(BaseStrategy):
                 await self._owe(True)  # the session was lost and is back: prices have moved on meanwhile
                 return
             await self._cancel(self.broker.open_orders())
-        panel = self._buffer.panel()
-        evaluated = None
-        if evaluate:
-            evaluated = until(panel, completed) if completed else with_quiet_bars(panel)
-        opinions = self._decider.opinions(panel, evaluated)
-        rows = newest_rows(panel)
-        began = [
-            None if row is None else bar_began(panel.times[row], self.spec.bars.size, instrument)
-            for instrument, row in zip(self._universe, rows, strict=True)
-        ]
+        version = self.version
+        panel = version.buffer.panel()
+        opinions = version.decider.opinions(panel, version.evaluated(panel, completed) if evaluate else None)
+        began = version.began(panel)
         situation = await self._situation(at)
-        outcome = self._decider.decide(panel, opinions, began, situation, self._memory)
+        outcome = version.decider.decide(panel, opinions, began, situation, self._memory)
         self.decided = outcome.texts
         await self._remember(replace(outcome.memory, owed=outcome.memory.owed and not evaluate))
         if outcome.loss_reached:
             text = f"day's P&L {situation.day_pnl:,.2f} {self.base_currency} of {situation.equity:,.2f} equity"
             day = self.strategy_manager.session_day(self.symbol, at)
             await self.strategy_manager.latch_daily_loss(self.symbol, day, text)
+            await self._cancel(self.broker.open_orders())
         held = [one.quantity for one in situation.holdings]
         await self._clear_the_way(held, outcome, settled=evaluate)
         await self._carry_out(at, outcome, situation.equity, held)
@@ -269,7 +342,7 @@ class SpecStrategy(BaseStrategy):
             trades_today=books.trades_today(self.symbol, host.session_day(self.symbol, at)),
             may_open=self.spec.enabled
             and (host.may_open(self.symbol) or host.loss_paused(self.symbol))
-            and not self._timetable.stays_flat(at, self.spec.bars.size),
+            and not self.version.timetable.stays_flat(at, self.spec.bars.size),
             loss_paused=host.loss_paused(self.symbol),
         )
 
@@ -323,7 +396,7 @@ class SpecStrategy(BaseStrategy):
 
     async def _carry_out(self, at: datetime, outcome: Outcome, equity: Decimal, held: list[Decimal]) -> None:
         targets = list(outcome.targets)
-        if self._hooks.has("before_orders"):
+        if self.version.hooks.has("before_orders"):
             targets = await self._through_hook(at, equity, held, targets)
         planned = order_plan(held, targets, outcome.reasons, lots=[instrument.lot for instrument in self._universe])
         for order in planned:
@@ -348,7 +421,7 @@ class SpecStrategy(BaseStrategy):
             params=dict(self.params),
             hook_params=self.spec.hook_params,
         )
-        shrunk = await self._hooks.shrink(context, current, dict(zip(symbols, targets, strict=True)))
+        shrunk = await self.version.hooks.shrink(context, current, dict(zip(symbols, targets, strict=True)))
         return [shrunk[symbol] for symbol in symbols]
 
     async def _send(self, planned: PlannedOrder) -> OrderIntent | Refused:
