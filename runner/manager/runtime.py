@@ -45,6 +45,10 @@ class Runtime:
     generation: int = 0
     operator_paused: str = ""
     """The operator's reason while paused, else empty."""
+    reduce_only: str = ""
+    """Why nothing may be opened until its file is in order again, else empty."""
+    held: bool = False
+    """Its file is gone; it is kept for the positions that it holds."""
     loss_latched_on: date | None = None
     reconciling: bool = True
     """Until the session's first snapshot has been folded in."""
@@ -60,17 +64,21 @@ class Runtime:
             return "reducing"
         if self.reconciling:
             return "reconciling"
-        if self.operator_paused or self.loss_latched_on == today:
+        if self.operator_paused or self.reduce_only or self.loss_latched_on == today:
             return "reducing"
         return "active"
 
     def shown_phase(self, today: date) -> tuple[StrategyPhase, str]:
         """Phase and reason as `status` shows them."""
         if self.phase is StrategyPhase.RUNNING:
+            if self.held:
+                return StrategyPhase.HELD, self.reduce_only
             if self.operator_paused:
                 return StrategyPhase.PAUSED, self.operator_paused
             if self.loss_latched_on == today:
                 return StrategyPhase.PAUSED, "max_daily_loss reached; resumes with the next session"
+            if self.reduce_only:
+                return StrategyPhase.PAUSED, self.reduce_only
         return self.phase, self.reason
 
 
@@ -99,6 +107,11 @@ class Runtimes:
     def all(self) -> list[Runtime]:
         with self._lock:
             return sorted(self._by_name.values(), key=lambda runtime: runtime.name)
+
+    def remove(self, name: str) -> None:
+        """Forget a strategy that has stopped."""
+        with self._lock:
+            self._by_name.pop(name, None)
 
     def change(self, name: str, change: Callable[[Runtime], None]) -> None:
         with self._lock:

@@ -35,6 +35,7 @@ from runner.manager.operator import Operator, paused_key
 from runner.manager.risk import ManagerEquity, ManagerRisk
 from runner.manager.runtime import Runtime, Runtimes, session_day
 from runner.manager.sessions import StrategySessions
+from runner.manager.versions import Versions
 from runner.manager.workers import HookWorkers
 from runner.model.bars import Bar, BarSize
 from runner.model.clock import Clock, SystemClock
@@ -120,6 +121,7 @@ class StrategyManager:
             )
             risk = ManagerRisk(self._runtimes, self.portfolio_manager, self.clock, self.master)
             self.gate = OrderGate(self.journal, risk, self.clock, GateSettings(runner_id=name), book)
+            self.versions = Versions(self._runtimes, self._broker_loop, self._hooks_of)
             self.operator = Operator(
                 self._runtimes, self.journal, self.portfolio_manager, self.clock, self.publish, self.master.unlock
             )
@@ -208,24 +210,28 @@ class StrategyManager:
         )
         self.strategies.upsert([filled])
 
-    def start_strategy(self, strategy_symbol: str, spec: StrategySpec | None = None) -> None:
+    def start_strategy(
+        self, strategy_symbol: str, spec: StrategySpec | None = None, *, generation: int = 0, reduce_only: str = ""
+    ) -> None:
         """Starts one strategy; returns when its loop has begun, before it is warm. A running one is left alone.
 
-        `spec` starts a YAML strategy; without it the row's Python file is loaded, or the spec it last ran is started
-        again. Any RunnerError leaves the other strategies untouched.
+        `spec` starts a YAML strategy as that `generation` of it, `reduce_only` says why it may open nothing; without
+        it the row's Python file is loaded, or the spec it last ran is started again. Any RunnerError leaves the other
+        strategies untouched.
         """
         runtime = self._runtimes.get(strategy_symbol)
         if runtime is not None and runtime.instance is not None and runtime.instance.is_running:
             return
-        spec = spec or (runtime.spec if runtime is not None else None)
+        if spec is None and runtime is not None:
+            spec, generation, reduce_only = runtime.spec, runtime.generation, runtime.reduce_only
         if spec is None:
             self._get_strategy_filename(strategy_symbol)  # before anything is allocated for an unknown name
         client_id = self.strategies.client_id_for(strategy_symbol, self.config.ib.client_id_base)
         runtime = self._spec_runtime(spec, client_id) if spec else self._python_runtime(strategy_symbol, client_id)
         assert runtime.instance is not None
         if runtime.spec is not None:
-            runtime.generation = (self.strategies.get(strategy_symbol) or StrategyRow(strategy="X")).generation
-            runtime.instance.generation = runtime.generation
+            runtime.instance.generation = runtime.generation = generation
+            runtime.reduce_only = reduce_only
         ordered = self.journal.operator_state(strategy_symbol)
         if ordered == "paused":
             runtime.operator_paused = "paused by the operator"
@@ -314,8 +320,11 @@ class StrategyManager:
             instance=instance,
         )
 
+    def _hooks_of(self, spec: StrategySpec) -> Hooks:
+        return Hooks(spec.name, self, load_hooks(spec.hooks, self.config.plugins_allow))
+
     def _spec_runtime(self, spec: StrategySpec, client_id: int) -> Runtime:
-        hooks = Hooks(spec.name, self, load_hooks(spec.hooks, self.config.plugins_allow))
+        hooks = self._hooks_of(spec)
         row = self.strategies.get(spec.name)
         instance = SpecStrategy(
             client_id=client_id,
@@ -336,6 +345,10 @@ class StrategyManager:
             spec=spec,
             instance=instance,
         )
+
+    def forget(self, name: str) -> None:
+        """Takes a strategy that has stopped off the list."""
+        self._runtimes.remove(name)
 
     # the strategies --------------------------------------------------------------------------------------------
 
@@ -423,7 +436,9 @@ class StrategyManager:
 
     def may_open(self, strategy: str) -> bool:
         runtime = self._runtimes.get(strategy)
-        return runtime is not None and not runtime.operator_paused and not self.loss_paused(strategy)
+        if runtime is None or runtime.operator_paused or runtime.reduce_only:
+            return False
+        return not self.loss_paused(strategy)
 
     def loss_paused(self, strategy: str) -> bool:
         runtime = self._runtimes.get(strategy)

@@ -125,6 +125,8 @@ class StrategyPhase(StrEnum):
     WARMING = "Warming"
     RUNNING = "Running"
     PAUSED = "Paused"
+    HELD = "Held"
+    """Its file is gone and it still holds positions: their stops act, nothing else."""
     STOPPED = "Stopped"
     FAILED = "Failed"
 
@@ -140,6 +142,58 @@ class PhaseChanged:
     reason: str = ""
 
 
+class ReloadResult(StrEnum):
+    """What became of a version of a strategy's file, or of an order about one."""
+
+    APPLIED = "applied"
+    REFUSED = "refused"
+    """It has problems, or could not be prepared; what ran runs on."""
+    HELD = "held"
+    """It loosens something and waits for an approval."""
+    WAITING = "waiting"
+    """It waits for the store or for the end of the trading window."""
+    REJECTED = "rejected"
+    UNCHANGED = "unchanged"
+    """The text changed, and nothing that the strategy runs with."""
+    MOVED = "moved"
+    """The file has another name; the strategy is the same."""
+    REMOVED = "removed"
+    DRIFTED = "drifted"
+    """Somebody changed the strategy's row in the store."""
+    OVERRIDDEN = "overridden"
+    """A value holds in place of the file's for a while."""
+    RESTORED = "restored"
+    """The file's value holds again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """A strategy's file was changed, or somebody decided about a change."""
+
+    type: ClassVar[str] = "reload"
+    at: datetime
+    strategy: str
+    result: ReloadResult
+    generation: int
+    """The version that this is about."""
+    running: int
+    """The version in force afterwards; 0 when none is."""
+    cause: str = ""
+    """edit, start, approve, reject, rollback, override, store or remove."""
+    actor: str = ""
+    """Who: the file's owner, or the user of the command."""
+    file: str = ""
+    spec_hash: str = ""
+    apply: str = ""
+    """The strongest class among the changed fields."""
+    direction: str = ""
+    changes: tuple[str, ...] = ()
+    """`params.stop_loss 0.05 → 0.03`, one a field."""
+    reason: str = ""
+    text: str = ""
+    """Why it was refused, or what it waits for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """Something the operator should read: a connection change, a mismatch, a store that refuses."""
@@ -152,4 +206,6 @@ class Notice:
     text: str
 
 
-Event: TypeAlias = OrderPlaced | OrderRefused | StatusChanged | Filled | CommissionCharged | PhaseChanged | Notice
+Event: TypeAlias = (
+    OrderPlaced | OrderRefused | StatusChanged | Filled | CommissionCharged | PhaseChanged | Reloaded | Notice
+)

@@ -20,6 +20,7 @@ SPEC_VERSION = 1
 
 HOOK_POINTS: Mapping[str, str] = {
     "before_orders": "before the orders of a decision are sent: may shrink or drop them",
+    "on_params": "before a changed file takes over, with the old and the new parameters: raising refuses it",
     "on_fill": "after an execution of this strategy",
     "on_status_change": "after a change in the state of one of its orders",
 }

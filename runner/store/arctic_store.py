@@ -45,6 +45,7 @@ LIBRARIES: dict[str, dict[str, Any]] = {
     "orders": EVENT_TABLE,
     "positions": EVENT_TABLE,
     "equity": EVENT_TABLE,
+    "audit": EVENT_TABLE,
     "projection": EVENT_TABLE,
     "bars": SERIES,
 }

@@ -22,6 +22,8 @@ from runner.model.events import (
     OrderPlaced,
     OrderRefused,
     PhaseChanged,
+    Reloaded,
+    ReloadResult,
     Source,
     StatusChanged,
     StrategyPhase,
@@ -38,7 +40,16 @@ from runner.model.orders import (
     TimeInForce,
 )
 
-EVENT_TYPES: tuple[str, ...] = ("order", "refused", "status_change", "fill", "commission", "strategy", "notice")
+EVENT_TYPES: tuple[str, ...] = (
+    "order",
+    "refused",
+    "status_change",
+    "fill",
+    "commission",
+    "strategy",
+    "reload",
+    "notice",
+)
 
 MAX_DIGITS = 40
 """Digits before or after the decimal point beyond which a number is a mistake, not an amount."""
@@ -100,6 +111,21 @@ def event_to_json(event: Event, seq: int = 0) -> Json:
             }
         case PhaseChanged():
             return head | {"phase": event.phase.value, "reason": event.reason}
+        case Reloaded():
+            return head | {
+                "result": event.result.value,
+                "generation": event.generation,
+                "running": event.running,
+                "cause": event.cause,
+                "actor": event.actor,
+                "file": event.file,
+                "spec_hash": event.spec_hash,
+                "apply": event.apply,
+                "direction": event.direction,
+                "changes": list(event.changes),
+                "reason": event.reason,
+                "text": event.text,
+            }
         case Notice():
             return head | {"code": event.code, "text": event.text}
         case _:
@@ -306,6 +332,25 @@ def _phase_changed(data: Mapping[str, Any]) -> PhaseChanged:
     )
 
 
+def _reloaded(data: Mapping[str, Any]) -> Reloaded:
+    return Reloaded(
+        at=time_from_text(data["ts"]),
+        strategy=data["strategy"],
+        result=ReloadResult(data["result"]),
+        generation=data["generation"],
+        running=data["running"],
+        cause=data["cause"],
+        actor=data["actor"],
+        file=data["file"],
+        spec_hash=data["spec_hash"],
+        apply=data["apply"],
+        direction=data["direction"],
+        changes=tuple(data["changes"]),
+        reason=data["reason"],
+        text=data["text"],
+    )
+
+
 def _notice(data: Mapping[str, Any]) -> Notice:
     return Notice(at=time_from_text(data["ts"]), strategy=data["strategy"], code=data["code"], text=data["text"])
 
@@ -317,5 +362,6 @@ _FROM_JSON: dict[str, Callable[[Mapping[str, Any]], Event]] = {
     Filled.type: _filled,
     CommissionCharged.type: _commission_charged,
     PhaseChanged.type: _phase_changed,
+    Reloaded.type: _reloaded,
     Notice.type: _notice,
 }

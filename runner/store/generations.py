@@ -115,15 +115,16 @@ class Generations:
     query: Callable[[str, Sequence[Any]], list[Any]]
     clock: Clock
 
-    def add(self, generation: Generation) -> Generation:
-        """Keep a version under the strategy's next number; returned with it and its times. An earlier version that was
-        still held or waiting is replaced by it."""
+    def add(self, generation: Generation, *, after: int = 0) -> Generation:
+        """Keep a version under the strategy's next number, above `after`; returned with it and its times. An earlier
+        version that was still held or waiting is replaced by it."""
         now = time_text(self.clock.now())
 
         def run(connection: sqlite3.Connection) -> int:
             (last,) = connection.execute(
                 "SELECT coalesce(max(generation), 0) FROM generation WHERE strategy = ?", (generation.strategy,)
             ).fetchone()
+            last = max(last, after)
             connection.execute(
                 "UPDATE generation SET state = 'replaced', state_at = ? WHERE strategy = ?"
                 " AND state IN ('held', 'waiting', 'applying')",

@@ -21,8 +21,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import StoreError
-from runner.model.events import Event, OrderPlaced, StatusChanged
-from runner.model.orders import OrderRequest
+from runner.model.events import Event, Filled, OrderPlaced, StatusChanged
+from runner.model.orders import OrderIntent
 from runner.store.arctic_manager import Store
 from runner.store.journal import Journal
 from runner.store.tables import (
@@ -68,7 +68,7 @@ class Ledger:
         self._journal = journal
         self._journal_id = journal.meta("journal_id") or ""
         self._marks: dict[tuple[str, str], _Mark] = {}
-        self._orders: OrderedDict[str, OrderRequest | None] = OrderedDict()
+        self._orders: OrderedDict[str, OrderIntent | None] = OrderedDict()
         self.blocked: dict[tuple[str, str], StoreError] = {}
         """Symbols that refuse their rows (somebody changed a column's type); left alone until the next start."""
         self._first_blocked: int | None = None
@@ -156,7 +156,7 @@ class Ledger:
     def _append(self, events: Sequence[tuple[int, Event]]) -> None:
         grouped: dict[str, dict[str, tuple[Target, list[Row], list[int]]]] = {}
         for seq, event in events:
-            request = self._request_of(event)
+            order = self._order_of(event)
             target = target_of(event.type, event.strategy)
             if (target.library, target.symbol) in self.blocked:
                 continue
@@ -169,7 +169,7 @@ class Ledger:
             # The index must grow: an event that happened before the last one stored (a fill learnt of after a
             # reconnect) is put right after it; its own time is in the column `at`.
             stamps.append(max(nanoseconds(event.at), last + 1))
-            rows.append(row_of(seq, event, request))
+            rows.append(row_of(seq, event, order))
         for library, symbols in grouped.items():
             self._append_library(library, symbols)
 
@@ -209,20 +209,20 @@ class Ledger:
             self._marks[library, symbol] = mark
         return mark
 
-    def _request_of(self, event: Event) -> OrderRequest | None:
-        """The order that a status is about, from memory or from the journal."""
+    def _order_of(self, event: Event) -> OrderIntent | None:
+        """The order that a status or an execution is about, from memory or from the journal."""
         if isinstance(event, OrderPlaced):
-            self._remember(event.intent.order_ref, event.intent.request)
+            self._remember(event.intent.order_ref, event.intent)
             return None
-        if not isinstance(event, StatusChanged) or not event.order_ref:
+        if not isinstance(event, StatusChanged | Filled) or not event.order_ref:
             return None
         if event.order_ref not in self._orders:
             record = self._journal.order(event.order_ref)
-            self._remember(event.order_ref, None if record is None else record.intent.request)
+            self._remember(event.order_ref, None if record is None else record.intent)
         return self._orders[event.order_ref]
 
-    def _remember(self, order_ref: str, request: OrderRequest | None) -> None:
-        self._orders[order_ref] = request
+    def _remember(self, order_ref: str, order: OrderIntent | None) -> None:
+        self._orders[order_ref] = order
         if len(self._orders) > REMEMBERED_ORDERS:
             self._orders.popitem(last=False)
 
@@ -231,7 +231,9 @@ class Ledger:
         metadata = self._store.metadata(MARK_LIBRARY, MARK_SYMBOL)
         if metadata.get("journal") != self._journal_id:
             return 0
-        there = {(library, symbol) for library in ("fills", "orders") for symbol in self._store.symbols(library)}
+        there = {
+            (library, symbol) for library in ("fills", "orders", "audit") for symbol in self._store.symbols(library)
+        }
         if not self._all_targets() <= there:
             return 0
         return min(int(metadata.get("seq", 0)), self._journal.last_seq())

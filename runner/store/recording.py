@@ -24,6 +24,7 @@ from runner.model.events import (
     OrderPlaced,
     OrderRefused,
     PhaseChanged,
+    Reloaded,
     Source,
     StatusChanged,
 )
@@ -70,7 +71,7 @@ def record(connection: sqlite3.Connection, prepared: Prepared) -> Recorded:
             seq = _record_execution(connection, prepared, event)
         case CommissionCharged():
             seq = _record_commission(connection, prepared, event)
-        case OrderRefused() | PhaseChanged() | Notice():
+        case OrderRefused() | PhaseChanged() | Reloaded() | Notice():
             seq = _insert_event(connection, prepared, "")
         case _:
             assert_never(event)

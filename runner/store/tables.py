@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from runner.model.events import CommissionCharged, Event, Filled, OrderPlaced, OrderRefused, StatusChanged
+from runner.model.events import CommissionCharged, Event, Filled, OrderPlaced, OrderRefused, Reloaded, StatusChanged
 from runner.model.instruments import Instrument
-from runner.model.orders import OrderRequest
+from runner.model.orders import OrderIntent, OrderRequest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +50,7 @@ FILLS = {
     "quantity": FLOAT,
     "price": FLOAT,
     "executed_on": TEXT,
+    "generation": INT,
     **_IDS,
 }
 COMMISSIONS = {
@@ -99,6 +100,23 @@ POSITIONS = {
     "last_price": FLOAT,
     "updated_at": TIME,
 }
+AUDIT = {
+    "seq": INT,
+    "at": TIME,
+    "strategy": TEXT,
+    "result": TEXT,
+    "generation": INT,
+    "running": INT,
+    "cause": TEXT,
+    "actor": TEXT,
+    "file": TEXT,
+    "spec_hash": TEXT,
+    "apply": TEXT,
+    "direction": TEXT,
+    "changes": TEXT,
+    "reason": TEXT,
+    "text": TEXT,
+}
 EQUITY = {
     "strategy": TEXT,
     "currency": TEXT,
@@ -129,6 +147,7 @@ _TABLE_OF: dict[str, tuple[str, str, Mapping[str, str]]] = {
     OrderPlaced.type: ("orders", "", ORDERS),
     OrderRefused.type: ("orders", "", ORDERS),
     StatusChanged.type: ("orders", "", ORDERS),
+    Reloaded.type: ("audit", "", AUDIT),
 }
 
 KINDS = tuple(_TABLE_OF)
@@ -141,8 +160,8 @@ def target_of(kind: str, strategy: str) -> Target:
     return Target(library, f"{strategy or UNASSIGNED}{suffix}", columns)
 
 
-def row_of(seq: int, event: Event, request: OrderRequest | None) -> Row:
-    """The row of an event; `request` is the order that a status is about, when it is known."""
+def row_of(seq: int, event: Event, order: OrderIntent | None) -> Row:
+    """The row of an event; `order` is the one that a status or an execution is about, when it is known."""
     row: Row = {"seq": seq, "at": event.at, "strategy": event.strategy}
     match event:
         case Filled():
@@ -150,6 +169,7 @@ def row_of(seq: int, event: Event, request: OrderRequest | None) -> Row:
             for name in ("order_ref", "account", "exec_id", "exec_base", "revision", "side", "quantity", "price"):
                 row[name] = getattr(event, name)
             row["executed_on"] = event.exchange
+            row["generation"] = 0 if order is None else order.generation
             row |= _ids(event)
         case CommissionCharged():
             row |= {"exec_id": event.exec_id, "amount": event.amount, "currency": event.currency}
@@ -166,7 +186,7 @@ def row_of(seq: int, event: Event, request: OrderRequest | None) -> Row:
                 "remaining": intent.request.quantity,
             }
         case StatusChanged():
-            row |= {} if request is None else _request_columns(request)
+            row |= {} if order is None else _request_columns(order.request) | {"generation": order.generation}
             row["event"] = event.type
             for name in ("order_ref", "state", "filled", "remaining", "code", "text"):
                 row[name] = getattr(event, name)
@@ -175,6 +195,10 @@ def row_of(seq: int, event: Event, request: OrderRequest | None) -> Row:
             row |= instrument_columns(event.instrument)
             row |= {"event": event.type, "state": "Refused", "side": event.side, "quantity": event.quantity}
             row["text"] = str(event.refused)
+        case Reloaded():
+            for name in AUDIT.keys() - {"seq", "at", "strategy", "changes"}:
+                row[name] = getattr(event, name)
+            row["changes"] = "\n".join(event.changes)
         case _:
             raise ValueError(f"{event.type} events have no table")
     return row

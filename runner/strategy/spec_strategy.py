@@ -117,7 +117,15 @@ class SpecStrategy(BaseStrategy):
 
     async def prepare(self, spec: StrategySpec, hooks: Hooks, generation: int) -> Version:
         """A warm version of a changed file, while the one in force trades on. Called on the strategy's loop."""
-        return await self._workshop.build(spec, hooks, generation, held=self._held_instruments(), current=self.version)
+        current = self.version
+        version = await self._workshop.build(spec, hooks, generation, held=self._held_instruments(), current=current)
+        if hooks.has("on_params"):
+            try:
+                await hooks.call("on_params", _plain_params(current.spec), _plain_params(spec))
+            except BaseException:
+                await self.discard(version)
+                raise
+        return version
 
     async def adopt(self, version: Version) -> None:
         """Puts a prepared version in force between two moments; returns when it is. A moment under way ends as it
@@ -156,7 +164,7 @@ class SpecStrategy(BaseStrategy):
         self._version = version
         self.generation = version.generation
         params = version.spec.params
-        self.params = {**asdict(params), "universe": version.spec.universe.text}
+        self.params = _plain_params(version.spec)
         self.min_weight, self.target_weight, self.max_weight = (
             params.min_weight,
             params.target_weight,
@@ -480,6 +488,10 @@ class SpecStrategy(BaseStrategy):
             return
         error = task.exception()
         self._stop_because(error if isinstance(error, RunnerError) else HookError(str(error)))
+
+
+def _plain_params(spec: StrategySpec) -> dict[str, Any]:
+    return {**asdict(spec.params), "universe": spec.universe.text}
 
 
 def _is_exit(working: WorkingOrder) -> bool:

@@ -1,0 +1,91 @@
+"""Puts versions of declared strategies in force: the one place that reaches into a strategy while it trades."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runner.base_params import BaseParams
+from runner.errors import NotConnected, RunnerError
+from runner.manager.broker_loop import BrokerLoop
+from runner.manager.runtime import Runtime, Runtimes
+from runner.spec.spec import StrategySpec
+from runner.strategy.hooks import Hooks
+from runner.strategy.spec_strategy import SpecStrategy
+from runner.strategy.version import Version
+
+PREPARE_TIMEOUT_S = 60.0
+"""Longest that a new version may take to be warm; the one in force trades on meanwhile."""
+ADOPT_TIMEOUT_S = 30.0
+"""Longest that a strategy may take to come to the end of what it is doing."""
+
+
+class NotReady(RunnerError):
+    """A version could not be put in force; the one that was, is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Called from threads that run no loop; blocks for as long as the limits above."""
+
+    runtimes: Runtimes
+    broker_loop: BrokerLoop
+    hooks_of: Callable[[StrategySpec], Hooks]
+
+    def is_running(self, name: str) -> bool:
+        """Whether the strategy is there to take a version over."""
+        runtime = self.runtimes.get(name)
+        return runtime is not None and runtime.instance is not None and runtime.instance.is_running
+
+    def tighten(self, name: str, params: BaseParams) -> None:
+        """The caps that the gate asks, from the very next order on, whatever the strategy is doing."""
+        self.runtimes.change(name, lambda runtime: setattr(runtime, "params", params))
+
+    def prepare(self, name: str, spec: StrategySpec, generation: int) -> Version:
+        """A warm version beside the one in force. NotConnected while the strategy is not warm itself, NotReady when
+        time is up, else what its own parts raise."""
+        instance = self._instance(name)
+        hooks = self.hooks_of(spec)
+        try:
+            return self.broker_loop.call(instance.prepare(spec, hooks, generation), PREPARE_TIMEOUT_S)
+        except TimeoutError:
+            raise NotReady(
+                f"the new version of {name} was not warm within {PREPARE_TIMEOUT_S:g} s",
+                hint="its history may take longer than that to load; a restart of the strategy waits for it",
+            ) from None
+
+    def adopt(self, name: str, version: Version) -> None:
+        """Puts a prepared version in force between two moments of the strategy."""
+        instance = self._instance(name)
+        try:
+            self.broker_loop.call(instance.adopt(version), ADOPT_TIMEOUT_S)
+        except TimeoutError:
+            raise NotReady(f"{name} did not come to the end of what it was doing in {ADOPT_TIMEOUT_S:g} s") from None
+        self.note(name, version.spec, version.generation)
+
+    def discard(self, name: str, version: Version) -> None:
+        """Lets go of a prepared version that will not be used."""
+        self.broker_loop.call(self._instance(name).discard(version), ADOPT_TIMEOUT_S)
+
+    def note(self, name: str, spec: StrategySpec, generation: int) -> None:
+        """What the manager knows of the strategy from now on."""
+
+        def change(runtime: Runtime) -> None:
+            runtime.spec, runtime.params, runtime.generation, runtime.file = spec, spec.params, generation, spec.file
+
+        self.runtimes.change(name, change)
+
+    def restrict(self, name: str, reason: str, *, held: bool = False) -> None:
+        """From now on the strategy opens nothing, for this reason; an empty one ends it."""
+
+        def change(runtime: Runtime) -> None:
+            runtime.reduce_only, runtime.held = reason, held
+
+        self.runtimes.change(name, change)
+
+    def _instance(self, name: str) -> SpecStrategy:
+        runtime = self.runtimes.get(name)
+        instance = runtime.instance if runtime is not None else None
+        if not isinstance(instance, SpecStrategy) or not instance.is_running:
+            raise NotConnected(f"strategy {name} is not running")
+        return instance
