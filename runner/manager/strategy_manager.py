@@ -230,7 +230,9 @@ class StrategyManager:
         runtime = self._spec_runtime(spec, client_id) if spec else self._python_runtime(strategy_symbol, client_id)
         assert runtime.instance is not None
         if runtime.spec is not None:
-            runtime.instance.generation = runtime.generation = generation
+            row = self.strategies.get(strategy_symbol)
+            runtime.generation = generation or (0 if row is None else row.generation)
+            runtime.instance.generation = runtime.generation
             runtime.reduce_only = reduce_only
         ordered = self.journal.operator_state(strategy_symbol)
         if ordered == "paused":

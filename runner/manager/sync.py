@@ -33,10 +33,14 @@ def sync_rows(table: StrategyTable, specs: Sequence[StrategySpec], root: Path) -
     return rows
 
 
-def row_of(spec: StrategySpec, known: StrategyRow, root: Path) -> StrategyRow:
-    """What the row says once the file is applied. What a file does not say, such as `equity`, is kept."""
+def row_of(spec: StrategySpec, known: StrategyRow, root: Path, *, generation: int | None = None) -> StrategyRow:
+    """What the row says once the file is applied as that generation; by itself, the next one when the file has changed.
+
+    What a file does not say, such as `equity`, is kept.
+    """
     params = {**asdict(spec.params), "universe": spec.universe.text}
-    changed = known.spec_hash != spec.spec_hash
+    if generation is None:
+        generation = known.generation + (known.spec_hash != spec.spec_hash)
     file = spec.file.resolve()
     relative = file.relative_to(root.resolve()) if file.is_relative_to(root.resolve()) else file
     return replace(
@@ -49,7 +53,8 @@ def row_of(spec: StrategySpec, known: StrategyRow, root: Path) -> StrategyRow:
         params=json.dumps(params, sort_keys=True),
         managed_by=MANAGED_BY,
         file=str(relative),
-        generation=known.generation + 1 if changed else known.generation,
+        generation=generation,
+        state="",
         spec_hash=spec.spec_hash,
         base=json.dumps(dict(spec.document), sort_keys=True, default=str),
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
-from runner.base_params import BaseParams
 from runner.errors import NotConnected, RunnerError
 from runner.manager.broker_loop import BrokerLoop
 from runner.manager.runtime import Runtime, Runtimes
@@ -18,6 +18,7 @@ PREPARE_TIMEOUT_S = 60.0
 """Longest that a new version may take to be warm; the one in force trades on meanwhile."""
 ADOPT_TIMEOUT_S = 30.0
 """Longest that a strategy may take to come to the end of what it is doing."""
+DISABLED = "disabled in its file"
 
 
 class NotReady(RunnerError):
@@ -37,9 +38,15 @@ class Versions:
         runtime = self.runtimes.get(name)
         return runtime is not None and runtime.instance is not None and runtime.instance.is_running
 
-    def tighten(self, name: str, params: BaseParams) -> None:
-        """The caps that the gate asks, from the very next order on, whatever the strategy is doing."""
-        self.runtimes.change(name, lambda runtime: setattr(runtime, "params", params))
+    def tighten(self, name: str, spec: StrategySpec) -> None:
+        """The caps of `spec` are what the gate asks from the very next order on, whatever the strategy is doing."""
+
+        def change(runtime: Runtime) -> None:
+            runtime.params = spec.params
+            if not spec.enabled and not runtime.reduce_only:
+                runtime.reduce_only = DISABLED
+
+        self.runtimes.change(name, change)
 
     def prepare(self, name: str, spec: StrategySpec, generation: int) -> Version:
         """A warm version beside the one in force. NotConnected while the strategy is not warm itself, NotReady when
@@ -82,6 +89,20 @@ class Versions:
             runtime.reduce_only, runtime.held = reason, held
 
         self.runtimes.change(name, change)
+
+    def flatten(self, name: str) -> None:
+        """Cancels the strategy's orders and closes its positions at market."""
+        instance = self._instance(name)
+        try:
+            self.broker_loop.call(instance.flatten(reason="removed"), ADOPT_TIMEOUT_S)
+        except TimeoutError:
+            raise NotReady(f"{name} was not flat within {ADOPT_TIMEOUT_S:g} s") from None
+
+    def at_work(self, name: str, at: datetime) -> bool:
+        """Whether the strategy may be deciding at that time: inside its window of a session under way."""
+        runtime = self.runtimes.get(name)
+        instance = runtime.instance if runtime is not None else None
+        return isinstance(instance, SpecStrategy) and instance.is_running and instance.at_work(at)
 
     def _instance(self, name: str) -> SpecStrategy:
         runtime = self.runtimes.get(name)

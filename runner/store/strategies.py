@@ -55,6 +55,8 @@ class StrategyRow:
     spec_hash: str = ""
     base: str = ""
     """JSON of the document that was last applied."""
+    state: str = ""
+    """`removed` once the file of a YAML strategy is gone, else empty."""
     updated_at: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Columns that are not ours."""
@@ -208,6 +210,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "generation": ("int64", _count),
     "spec_hash": ("str", _text),
     "base": ("str", _text),
+    "state": ("str", _text),
     "updated_at": ("datetime64[ns]", _stamp),
 }
 

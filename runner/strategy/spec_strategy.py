@@ -94,6 +94,10 @@ class SpecStrategy(BaseStrategy):
     def _hooks(self) -> Hooks:
         return self._first[1] if self._version is None else self._version.hooks
 
+    def at_work(self, at: datetime) -> bool:
+        """Whether it may be deciding at that time."""
+        return self._version is not None and self._version.timetable.at_work(at)
+
     # lifecycle -------------------------------------------------------------------------------------------------
 
     async def initialize_strategy(self) -> None:
@@ -136,7 +140,11 @@ class SpecStrategy(BaseStrategy):
         self._next_version = (version, done)
         if self.version.feed.idle:
             self._swap()
-        await done
+        try:
+            await done
+        finally:
+            if not done.done() or done.cancelled():
+                self._next_version = None  # nobody waits for it any more, so it must not come into force later
 
     async def discard(self, version: Version) -> None:
         """Lets go of a prepared version that is not going to be used."""

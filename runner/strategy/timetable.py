@@ -52,6 +52,12 @@ class Timetable:
         first, last = self._window(self._sessions.at_or_after(at))
         return first <= at <= last
 
+    def at_work(self, at: datetime) -> bool:
+        """Whether `at` is in a session, and in its window when there is one."""
+        session = self._sessions.at_or_after(at)
+        first, last = self._window(session)
+        return session.contains(at) and first <= at <= last
+
     def _window(self, session: Session) -> tuple[datetime, datetime]:
         """The window in that session; all of it when the schedule has none."""
         window = self._schedule.window
