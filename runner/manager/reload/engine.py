@@ -10,13 +10,16 @@ import json
 import logging
 import pwd
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import ConfigError, RunnerError
+from runner.base_params import BaseParams
+from runner.blocks import params_of
+from runner.errors import ConfigError, RunnerError, StoreError
 from runner.manager.reload.carrier import Carrier, Occasion
 from runner.manager.reload.decision import (
     Begin,
@@ -30,17 +33,18 @@ from runner.manager.reload.decision import (
     Wanted,
     decide,
 )
+from runner.manager.reload.drift import STORE, drift_of, tightenings
 from runner.manager.reload.removal import Removal
 from runner.manager.reload.settings import LANES, WINDOW_RETRY_S, ReloadSettings
-from runner.manager.reload.track import Track, overlaid
+from runner.manager.reload.track import PARAMS, Track, overlaid
 from runner.model.clock import Clock
 from runner.model.events import ReloadResult
-from runner.spec.changes import changes
+from runner.spec.changes import Direction, by_size, changes, effective
 from runner.spec.deployment import Deployment
 from runner.spec.folder import Folder, Loaded, load_text
 from runner.spec.problems import Problem
 from runner.spec.spec import StrategySpec
-from runner.store.generations import Generation, GenerationState
+from runner.store.generations import Generation, GenerationState, Overlay
 
 if TYPE_CHECKING:
     from runner.manager.strategy_manager import StrategyManager
@@ -67,13 +71,13 @@ class ReloadEngine:
     def __init__(
         self, manager: StrategyManager, deployment: Deployment, settings: ReloadSettings, system: Clock
     ) -> None:
-        self._manager = manager
+        self.manager = manager
         self._deployment = deployment
         self._settings = settings
-        self._system = system
+        self.system = system
         self._root = manager.config.strategies_dir
-        self._carrier = Carrier(manager, self._root, system.monotonic)
-        self._removal = Removal(manager, self._carrier)
+        self.carrier = Carrier(manager, self._root, system.monotonic)
+        self._removal = Removal(manager, self.carrier)
         self._tracks: dict[str, Track] = {}
         self._lock = threading.RLock()
         self._folder: Folder | None = None
@@ -98,7 +102,7 @@ class ReloadEngine:
                 start = self._begin_one(name, loaded)
                 if start is not None:
                     starts.append(start)
-        known = self._manager.journal.generations.strategies()
+        known = self.manager.journal.generations.strategies()
         gone = [name for name in known if name not in self._tracks and only in (None, name)]
         starts += [start for name in gone if (start := self._begin_without_file(name, gone, known)) is not None]
         self._write_rows(starts)
@@ -107,8 +111,8 @@ class ReloadEngine:
     def _begin_one(self, name: str, loaded: Loaded) -> Start | None:
         track = self._track(name)
         track.wanted, track.judged = loaded, _content(loaded)
-        last = self._manager.journal.generations.running(name)
-        ran = None if last is None else self._revived(last)
+        last = self.manager.journal.generations.running(name)
+        ran = None if last is None else self.revived(last)
         if last is not None:
             track.applied, track.running = ran, last.generation
         if loaded.spec is None:
@@ -116,10 +120,12 @@ class ReloadEngine:
             if ran is None or track.in_force is None:
                 return None
             return Start(spec=track.in_force, generation=track.running, reduce_only=_NOT_USABLE)
+        if loaded.spec.spec_hash == track.superseded and track.in_force is not None:
+            return Start(spec=track.in_force, generation=track.running)
         occasion = Occasion(cause="start", actor=_owner(loaded.path))
         self._drop_stale_overlays(track, loaded.spec)
         wanted = overlaid(loaded.spec, track.overlays)
-        decision = decide(track.in_force, Wanted(spec=wanted), Situation(loosening=self._loosening()))
+        decision = decide(track.in_force, Wanted(spec=wanted), Situation(loosening=self.loosening))
         match decision:
             case Hold(changes=found):
                 self._hold(track, loaded.spec, decision, occasion, found)
@@ -127,10 +133,10 @@ class ReloadEngine:
                 return Start(spec=track.in_force, generation=track.running)
             case Begin() | Change():
                 found = decision.changes if isinstance(decision, Change) else ()
-                generation = self._carrier.number(track, loaded.spec, GenerationState.APPLYING, occasion, found)
-                self._carrier.mark(track, GenerationState.APPLIED)
+                generation = self.carrier.number(track, loaded.spec, GenerationState.APPLYING, occasion, found)
+                self.carrier.mark(track, GenerationState.APPLIED)
                 track.applied, track.running = loaded.spec, generation.generation
-                self._carrier.report(track, ReloadResult.APPLIED, occasion, found)
+                self.carrier.report(track, ReloadResult.APPLIED, occasion, found)
             case _:
                 track.applied = loaded.spec
         self._valid(track)
@@ -138,12 +144,12 @@ class ReloadEngine:
 
     def _begin_without_file(self, name: str, gone: Sequence[str], known: Sequence[str]) -> Start | None:
         """A strategy whose file went away while the runner was not running."""
-        last = self._manager.journal.generations.running(name)
-        row = self._manager.strategies.get(name)
+        last = self.manager.journal.generations.running(name)
+        row = self.manager.strategies.get(name)
         if last is None or (row is not None and row.state == "removed"):
             return None
         track = self._track(name)
-        track.applied, track.running = self._revived(last), last.generation
+        track.applied, track.running = self.revived(last), last.generation
         if track.in_force is None:
             return None
         exposed = self._removal.exposed(name)
@@ -161,7 +167,7 @@ class ReloadEngine:
 
         rows = []
         for start in starts:
-            known = self._manager.strategies.get(start.spec.name)
+            known = self.manager.strategies.get(start.spec.name)
             if known is not None and known.filename and known.managed_by != MANAGED_BY:
                 raise ConfigError(
                     f"{start.spec.file.name}: {start.spec.name} is already a hand-written strategy ({known.filename})",
@@ -170,9 +176,9 @@ class ReloadEngine:
             known = known or StrategyRow(strategy=start.spec.name)
             rows.append(row_of(start.spec, known, self._root, generation=start.generation))
             self._track(start.spec.name).stored_generation = start.generation
-        self._manager.strategies.upsert(rows)
+        self.manager.strategies.upsert(rows)
 
-    def _revived(self, generation: Generation) -> StrategySpec | None:
+    def revived(self, generation: Generation) -> StrategySpec | None:
         """The spec of a version, from the document that the journal keeps; None when it cannot be built any more."""
         loaded = load_text(
             generation.document, path=self._root / generation.file, root=self._root, deployment=self._deployment
@@ -218,9 +224,9 @@ class ReloadEngine:
         if loaded.spec is None or in_force is None:
             return
         wanted = overlaid(loaded.spec, track.overlays)
-        decision = decide(in_force, Wanted(spec=wanted), Situation(loosening=self._loosening()))
+        decision = decide(in_force, Wanted(spec=wanted), Situation(loosening=self.loosening))
         if isinstance(decision, Change) and decision.in_force_first:
-            self._manager.versions.tighten(track.name, wanted)
+            self.manager.versions.tighten(track.name, wanted)
 
     def _schedule(self, name: str) -> None:
         if name in self._due or self._stop.is_set():
@@ -236,11 +242,12 @@ class ReloadEngine:
                 self._due.discard(name)
                 loaded = track.wanted
             try:
+                self._expire(track)
                 self._compare(track, loaded)
             except Exception:
                 # The lane of one strategy must not end the others', nor be the last time that anybody looks.
                 log.exception("the change of %s could not be carried out", name)
-                track.retry_at = self._system.monotonic() + WINDOW_RETRY_S
+                track.retry_at = self.system.monotonic() + WINDOW_RETRY_S
         with self._changed:
             self._changed.notify_all()
 
@@ -259,11 +266,13 @@ class ReloadEngine:
         self._moved(track, loaded, occasion)
         if loaded.spec.spec_hash == track.superseded:
             return
-        track.superseded = ""
+        self.supersede(track, "")
         self._drop_stale_overlays(track, loaded.spec)
-        self._bring_together(track, loaded.spec, occasion, fresh=fresh)
+        self.bring_together(track, loaded.spec, occasion, fresh=fresh)
 
-    def _bring_together(self, track: Track, spec: StrategySpec, occasion: Occasion, *, fresh: bool) -> ReloadResult:
+    def bring_together(
+        self, track: Track, spec: StrategySpec, occasion: Occasion, *, fresh: bool = True
+    ) -> ReloadResult:
         """What is in force against `spec`, the file's own."""
         wanted = overlaid(spec, track.overlays)
         newest = track.newest
@@ -271,9 +280,9 @@ class ReloadEngine:
         decision = decide(
             track.in_force,
             Wanted(spec=wanted, approved=approved, at_once=track.at_once),
-            Situation(loosening=self._loosening(), in_window=self._in_window(track)),
+            Situation(loosening=self.loosening, in_window=self._in_window(track)),
         )
-        now = self._manager.clock.now()
+        now = self.manager.clock.now()
         match decision:
             case Begin():
                 return self._begin_new(track, spec, wanted, occasion)
@@ -281,10 +290,10 @@ class ReloadEngine:
                 track.retry_at = None
                 if fresh or noted:
                     track.applied = spec
-                    self._manager.versions.note(track.name, wanted, track.running)
-                    self._carrier.store_row(track)
+                    self.manager.versions.note(track.name, wanted, track.running)
+                    self.carrier.store_row(track)
                     self._withdraw(track)
-                    result = self._carrier.report(track, ReloadResult.UNCHANGED, occasion, noted)
+                    result = self.carrier.report(track, ReloadResult.UNCHANGED, occasion, noted)
                 else:
                     result = ReloadResult.UNCHANGED
                 self._release(track)
@@ -292,11 +301,11 @@ class ReloadEngine:
                 return self._hold(track, spec, decision, occasion, found)
             case Wait(changes=found):
                 text = "its own code changes: applied when the trading window is over"
-                self._carrier.number(track, spec, GenerationState.WAITING, occasion, found, text)
-                track.retry_at = self._system.monotonic() + WINDOW_RETRY_S
-                return self._carrier.report(track, ReloadResult.WAITING, occasion, found, text)
+                self.carrier.number(track, spec, GenerationState.WAITING, occasion, found, text)
+                track.retry_at = self.system.monotonic() + WINDOW_RETRY_S
+                return self.carrier.report(track, ReloadResult.WAITING, occasion, found, text)
             case Change():
-                result = self._carrier.carry_out(track, spec, decision, occasion)
+                result = self.carrier.carry_out(track, spec, decision, occasion)
                 if result is ReloadResult.APPLIED:
                     self._release(track)
             case Refuse():
@@ -309,36 +318,36 @@ class ReloadEngine:
 
     def _begin_new(self, track: Track, spec: StrategySpec, wanted: StrategySpec, occasion: Occasion) -> ReloadResult:
         """A file that is new, or one whose strategy had gone."""
-        self._carrier.number(track, spec, GenerationState.APPLYING, occasion)
+        self.carrier.number(track, spec, GenerationState.APPLYING, occasion)
         assert track.newest is not None
         try:
-            row = self._manager.strategies.get(track.name)
+            row = self.manager.strategies.get(track.name)
             if row is not None and row.filename and not row.managed_by:
                 raise ConfigError(
                     f"{track.name} is already a hand-written strategy ({row.filename})", hint="give one another name"
                 )
             track.applied, track.running = spec, track.newest.generation
-            self._carrier.store_row(track)
+            self.carrier.store_row(track)
             if wanted.enabled or self._removal.exposed(track.name):
-                self._manager.start_strategy(track.name, wanted, generation=track.running)
+                self.manager.start_strategy(track.name, wanted, generation=track.running)
         except RunnerError as error:
             track.applied, track.running = None, 0
-            self._carrier.mark(track, GenerationState.REFUSED, error.message)
-            return self._carrier.report(track, ReloadResult.REFUSED, occasion, text=error.message)
-        self._carrier.mark(track, GenerationState.APPLIED)
-        now = self._manager.clock.now()
+            self.carrier.mark(track, GenerationState.REFUSED, error.message)
+            return self.carrier.report(track, ReloadResult.REFUSED, occasion, text=error.message)
+        self.carrier.mark(track, GenerationState.APPLIED)
+        now = self.manager.clock.now()
         track.set("Applied", True, "Applied", "", now)
-        return self._carrier.report(track, ReloadResult.APPLIED, occasion)
+        return self.carrier.report(track, ReloadResult.APPLIED, occasion)
 
     def _refuse(self, track: Track, loaded: Loaded, occasion: Occasion) -> None:
         """The file has problems. What runs goes on."""
         text = _first_problem(loaded.problems)
-        track.newest = self._manager.journal.generations.add(
+        track.newest = self.manager.journal.generations.add(
             Generation(
                 strategy=track.name,
                 state=GenerationState.REFUSED,
                 content_sha=track.judged,
-                file=self._carrier.shown(loaded.path),
+                file=self.carrier.shown(loaded.path),
                 source=loaded.sources.get(loaded.path.as_posix(), ""),
                 cause=occasion.cause,
                 actor=occasion.actor,
@@ -346,10 +355,10 @@ class ReloadEngine:
             ),
             after=track.stored_generation,
         )
-        now = self._manager.clock.now()
+        now = self.manager.clock.now()
         track.set("Valid", False, "Problems", text, now)
         track.set("Applied", False, "Refused", text, now)
-        self._carrier.report(track, ReloadResult.REFUSED, occasion, text=text)
+        self.carrier.report(track, ReloadResult.REFUSED, occasion, text=text)
 
     def _hold(
         self, track: Track, spec: StrategySpec, decision: Hold, occasion: Occasion, found: Sequence[Any]
@@ -359,63 +368,158 @@ class ReloadEngine:
         rejected = newest is not None and newest.state is GenerationState.REJECTED
         if rejected and newest is not None and newest.spec_hash == spec.spec_hash:
             return ReloadResult.REJECTED
-        generation = self._carrier.number(track, spec, GenerationState.HELD, occasion, found, decision.why)
+        generation = self.carrier.number(track, spec, GenerationState.HELD, occasion, found, decision.why)
         track.retry_at = None
         text = f"{decision.why}: runner approve {track.name}@{generation.generation}"
-        now = self._manager.clock.now()
+        now = self.manager.clock.now()
         track.set("Held", True, "Loosening", text, now)
         track.set("Applied", False, "Held", text, now)
-        return ReloadResult.HELD if again else self._carrier.report(track, ReloadResult.HELD, occasion, found, text)
+        return ReloadResult.HELD if again else self.carrier.report(track, ReloadResult.HELD, occasion, found, text)
 
     def _withdraw(self, track: Track) -> None:
         """The file has gone back to what runs: what was held or waiting is not asked for any more."""
         undecided = (GenerationState.HELD, GenerationState.WAITING, GenerationState.APPLYING)
         if track.newest is not None and track.newest.state in undecided:
-            self._carrier.mark(track, GenerationState.REPLACED)
+            self.carrier.mark(track, GenerationState.REPLACED)
 
     def _release(self, track: Track) -> None:
         """What was restricted because of its file is so no more."""
-        runtime = self._manager.versions.runtimes.get(track.name)
+        runtime = self.manager.versions.runtimes.get(track.name)
         if runtime is not None and runtime.reduce_only:
-            self._manager.versions.restrict(track.name, "")
-        self._carrier.mark_row(track.name, "")
+            self.manager.versions.restrict(track.name, "")
+        self.carrier.mark_row(track.name, "")
 
     def _valid(self, track: Track) -> None:
-        track.set("Valid", True, "Checked", "", self._manager.clock.now())
+        track.set("Valid", True, "Checked", "", self.manager.clock.now())
 
     def _moved(self, track: Track, loaded: Loaded, occasion: Occasion) -> None:
         """The same strategy in a file of another name: nothing changes but where it is."""
-        old = None if track.applied is None else self._carrier.shown(track.applied.file)
-        new = self._carrier.shown(loaded.path)
+        old = None if track.applied is None else self.carrier.shown(track.applied.file)
+        new = self.carrier.shown(loaded.path)
         if old in (None, new) or track.applied is None:
             return
         track.applied = replace(track.applied, file=loaded.path)
-        self._manager.versions.note(track.name, overlaid(track.applied, track.overlays), track.running)
-        self._carrier.store_row(track)
-        self._carrier.report(track, ReloadResult.MOVED, occasion, text=f"{old} is {new} now")
+        self.manager.versions.note(track.name, overlaid(track.applied, track.overlays), track.running)
+        self.carrier.store_row(track)
+        self.carrier.report(track, ReloadResult.MOVED, occasion, text=f"{old} is {new} now")
 
     def _drop_stale_overlays(self, track: Track, spec: StrategySpec) -> None:
         """A value that holds in place of the file's ends when the author changes that very value in the file."""
         if not track.overlays or track.applied is None:
             return
         edited = {change.path for change in changes(track.applied, spec)}
+        new = effective(spec)
         for overlay in track.overlays:
-            if overlay.path in edited:
-                self._manager.journal.generations.drop_overlay(track.name, overlay.path)
-        track.overlays = tuple(one for one in track.overlays if one.path not in edited)
+            if overlay.path in edited and not _stays(overlay, new[overlay.path]):
+                self.manager.journal.generations.drop_overlay(track.name, overlay.path)
+                track.overlays = tuple(one for one in track.overlays if one.path != overlay.path)
+
+    def supersede(self, track: Track, spec_hash: str) -> None:
+        """The file's version of this hash is set aside by a rollback; empty: none is."""
+        if track.superseded != spec_hash:
+            track.superseded = spec_hash
+            self.manager.journal.set_meta(_superseded_key(track.name), spec_hash)
+
+    # -- values that hold in place of the file's -----------------------------------------------------------------
+
+    def put_overlays(
+        self,
+        track: Track,
+        overlays: tuple[Overlay, ...],
+        wanted: StrategySpec,
+        decision: Change | Keep,
+        occasion: Occasion,
+    ) -> ReloadResult:
+        """Makes these values hold, and keeps them. Under the track's lock."""
+        assert track.applied is not None
+        before, generations = track.overlays, self.manager.journal.generations
+        track.overlays = overlays
+        result = ReloadResult.UNCHANGED
+        if isinstance(decision, Change):
+            result = self.carrier.carry_out(track, track.applied, decision, occasion)
+        if result is ReloadResult.REFUSED:
+            track.overlays = before
+            return result
+        for gone in {one.path for one in before} - {one.path for one in overlays}:
+            generations.drop_overlay(track.name, gone)
+        track.overlays = tuple(one if one in before else generations.put_overlay(one) for one in overlays)
+        self.manager.versions.note(track.name, wanted, track.running)
+        return result
+
+    def compare_with_store(self) -> None:
+        """Reads the rows again and looks what somebody changed in them. What the store refuses is looked at later."""
+        try:
+            self.manager.strategies.refresh()
+        except StoreError as error:
+            log.info("the rows could not be compared: %s", error.message)
+            return
+        for track in self.tracks().values():
+            with track.lock:
+                self._compare_row(track)
+
+    def _compare_row(self, track: Track) -> None:
+        in_force, row = track.in_force, self.manager.strategies.get(track.name)
+        if in_force is None or track.wanted is None:
+            return
+        if row is None:
+            self.manager.notice("store", f"the row of {track.name} was missing and is written again", track.name)
+            self.carrier.store_row(track)
+            return
+        drift = drift_of(row, in_force)
+        known = track.conditions.get("Drifted")
+        if not drift:
+            held = any(one.source == STORE for one in track.overlays)
+            if known is not None and not held:
+                track.set("Drifted", False, "InSync", "", self.now())
+            return
+        message = "; ".join(str(one) for one in drift)
+        honoured = tightenings(track.name, drift, in_force)
+        if honoured:
+            kept = tuple(one for one in track.overlays if one.path not in {new.path for new in honoured})
+            overlays = (*kept, *honoured)
+            wanted = overlaid(in_force, honoured)
+            decision = decide(in_force, Wanted(spec=wanted), Situation(loosening=self.loosening))
+            if isinstance(decision, Change):
+                said = "; ".join(f"{one.path} {one.value}" for one in honoured)
+                self.put_overlays(track, overlays, wanted, decision, Occasion(cause="store", reason=said))
+            track.set("Drifted", True, "StoreTightened", message, self.now())
+        elif known is None or known.message != message:
+            track.set("Drifted", True, "StoreIgnored", message, self.now())
+            self.carrier.report(track, ReloadResult.DRIFTED, Occasion(cause="store"), text=f"not applied: {message}")
+
+    def _expire(self, track: Track) -> None:
+        """Values whose time is over go back to the file's. That needs no approval: it was given with the time."""
+        now = self.system.now()
+        kept = tuple(one for one in track.overlays if one.expires_at is None or one.expires_at > now)
+        if kept == track.overlays or track.applied is None or track.in_force is None:
+            return
+        wanted = overlaid(track.applied, kept)
+        decision = decide(track.in_force, Wanted(spec=wanted, approved=True), Situation(loosening=self.loosening))
+        if isinstance(decision, Change | Keep):
+            self.put_overlays(track, kept, wanted, decision, Occasion(cause="override", reason="its time is over"))
 
     # -- what waits ----------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
+        compared = self.system.monotonic()
         while not self._stop.wait(TICK_S):
-            now = self._system.monotonic()
+            now = self.system.monotonic()
+            if now - compared >= self._settings.drift_interval_s:
+                self._pool.submit(self._quietly, self.compare_with_store)
+                compared = now
             with self._lock:
                 for name, track in self._tracks.items():
                     if track.retry_at is not None and track.retry_at <= now:
                         track.retry_at = None
                         self._schedule(name)
-                    elif self._removal.is_over(name):
+                    elif self._removal.is_over(name) or _has_expired(track, self.system.now()):
                         self._schedule(name)
+
+    def _quietly(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            log.exception("looking at the store failed")
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -446,24 +550,47 @@ class ReloadEngine:
     def _track(self, name: str) -> Track:
         found = self._tracks.get(name)
         if found is None:
-            generations = self._manager.journal.generations
-            row = self._manager.strategies.get(name)
+            generations = self.manager.journal.generations
+            row = self.manager.strategies.get(name)
             found = self._tracks[name] = Track(
                 name=name,
                 newest=generations.newest(name),
                 overlays=tuple(generations.overlays(name)),
                 stored_generation=0 if row is None else row.generation,
+                superseded=self.manager.journal.meta(_superseded_key(name)) or "",
             )
         return found
 
-    def _loosening(self) -> Loosening:
+    @property
+    def loosening(self) -> Loosening:
+        """What happens to changes that loosen."""
         return self._settings.loosening
 
+    def now(self) -> datetime:
+        """The market's time."""
+        return self.manager.clock.now()
+
     def _in_window(self, track: Track) -> bool:
-        return self._manager.versions.at_work(track.name, self._manager.clock.now())
+        return self.manager.versions.at_work(track.name, self.manager.clock.now())
 
 
 _NOT_USABLE = "its file has problems; it runs as it did last, and opens nothing"
+
+
+def _stays(overlay: Overlay, in_file: Any) -> bool:
+    """Whether a value of the store still holds after the file's own was edited: the tighter of the two does."""
+    info = next((one for one in params_of(BaseParams) if f"{PARAMS}{one.name}" == overlay.path), None)
+    if overlay.source != STORE or info is None:
+        return False
+    return by_size(info.direction, in_file, overlay.value, zero_is_off=info.zero_is_off) is Direction.TIGHTER
+
+
+def _superseded_key(name: str) -> str:
+    return f"superseded:{name}"
+
+
+def _has_expired(track: Track, now: datetime) -> bool:
+    return any(one.expires_at is not None and one.expires_at <= now for one in track.overlays)
 
 
 def _by_name(loaded: Sequence[Loaded], known: Mapping[str, Loaded | None] | None = None) -> dict[str, Loaded]:
