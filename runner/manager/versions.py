@@ -11,6 +11,7 @@ from runner.manager.broker_loop import BrokerLoop
 from runner.manager.runtime import Runtime, Runtimes
 from runner.spec.spec import StrategySpec
 from runner.strategy.hooks import Hooks
+from runner.strategy.preview import Foresight
 from runner.strategy.spec_strategy import SpecStrategy
 from runner.strategy.version import Version
 
@@ -73,6 +74,22 @@ class Versions:
     def discard(self, name: str, version: Version) -> None:
         """Lets go of a prepared version that will not be used."""
         self.broker_loop.call(self._instance(name).discard(version), ADOPT_TIMEOUT_S)
+
+    def foresee(self, name: str, spec: StrategySpec) -> tuple[Foresight, Foresight, Foresight]:
+        """What `spec` would send at a decision now, what the version in force would, and which stops of `spec` would
+        trigger at once."""
+        instance = self._instance(name)
+        try:
+            return self.broker_loop.call(instance.foresee(spec, self.hooks_of(spec)), PREPARE_TIMEOUT_S)
+        except TimeoutError:
+            raise NotReady(f"the new version of {name} was not warm within {PREPARE_TIMEOUT_S:g} s") from None
+
+    def next_decision(self, name: str, at: datetime) -> datetime | None:
+        """When the strategy decides next by its timetable; None when that follows from its bars or it does not run."""
+        runtime = self.runtimes.get(name)
+        instance = runtime.instance if runtime is not None else None
+        running = isinstance(instance, SpecStrategy) and instance.is_running
+        return instance.next_decision(at) if running and isinstance(instance, SpecStrategy) else None
 
     def note(self, name: str, spec: StrategySpec, generation: int) -> None:
         """What the manager knows of the strategy from now on."""

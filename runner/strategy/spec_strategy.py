@@ -26,6 +26,7 @@ from runner.strategy.deciding import Holding, Outcome, Situation
 from runner.strategy.hooks import HOOK_DEADLINE_S, HookContext, Hooks
 from runner.strategy.host import StrategyHost
 from runner.strategy.memory import Memory
+from runner.strategy.preview import Foresight, foresight
 from runner.strategy.version import Version, Workshop
 
 TICK_S = 1.0
@@ -94,6 +95,11 @@ class SpecStrategy(BaseStrategy):
     def _hooks(self) -> Hooks:
         return self._first[1] if self._version is None else self._version.hooks
 
+    def next_decision(self, at: datetime) -> datetime | None:
+        """When it decides next by its timetable; None when it is not warm, or decides at each bar of a session."""
+        version = self._version
+        return None if version is None else version.timetable.next_decision(at, version.spec.bars.size)
+
     def at_work(self, at: datetime) -> bool:
         """Whether it may be deciding at that time."""
         return self._version is not None and self._version.timetable.at_work(at)
@@ -150,6 +156,30 @@ class SpecStrategy(BaseStrategy):
         """Lets go of a prepared version that is not going to be used."""
         if not version.shares_bars_with(self.version):
             await self._close_feed(version.feed)
+
+    async def foresee(self, spec: StrategySpec, hooks: Hooks) -> tuple[Foresight, Foresight, Foresight]:
+        """What a changed file would send at a decision now, what the one in force would, and which stops of the new
+        one would trigger at once. Nothing is changed and nothing is sent; hooks are not asked."""
+        current = self.version
+        version = await self._workshop.build(
+            spec, hooks, current.generation, held=self._held_instruments(), current=current
+        )
+        try:
+            return (
+                await self._foresight(version, evaluate=True),
+                await self._foresight(current, evaluate=True),
+                await self._foresight(version, evaluate=False),
+            )
+        finally:
+            await self.discard(version)
+
+    async def _foresight(self, version: Version, *, evaluate: bool) -> Foresight:
+        panel = version.buffer.panel()
+        opinions = version.decider.opinions(panel, version.evaluated(panel, None) if evaluate else None)
+        situation = await self._situation(version, self.clock.now())
+        outcome = version.decider.decide(panel, opinions, version.began(panel), situation, self._memory)
+        prices = [self.strategy_manager.last_price(instrument.con_id) for instrument in version.universe]
+        return foresight(version, situation, outcome, prices)
 
     def _swap(self) -> None:
         if self._next_version is None:
@@ -295,8 +325,8 @@ class SpecStrategy(BaseStrategy):
 
     def _is_exposed(self) -> bool:
         """Whether something is held or may still be bought that no exit is taking care of."""
-        closing = self._closing(self.clock.now())
-        held = [one.quantity for one in self._holdings()]
+        closing = self._closing(self._universe, self.clock.now())
+        held = [one.quantity for one in self._holdings(self._universe)]
         resting = [self._resting_orders(instrument) for instrument in self._universe]
         return any(
             (quantity or orders) and not under_way
@@ -309,7 +339,7 @@ class SpecStrategy(BaseStrategy):
             return False
         if self.clock.following:
             await self.settle()  # a replay must not depend on which of two sessions was faster
-        return any(one.quantity for one in self._holdings())
+        return any(one.quantity for one in self._holdings(self._universe))
 
     # one decision ----------------------------------------------------------------------------------------------
 
@@ -327,7 +357,7 @@ class SpecStrategy(BaseStrategy):
         panel = version.buffer.panel()
         opinions = version.decider.opinions(panel, version.evaluated(panel, completed) if evaluate else None)
         began = version.began(panel)
-        situation = await self._situation(at)
+        situation = await self._situation(version, at)
         outcome = version.decider.decide(panel, opinions, began, situation, self._memory)
         self.decided = outcome.texts
         await self._remember(replace(outcome.memory, owed=outcome.memory.owed and not evaluate))
@@ -340,31 +370,31 @@ class SpecStrategy(BaseStrategy):
         await self._clear_the_way(held, outcome, settled=evaluate)
         await self._carry_out(at, outcome, situation.equity, held)
 
-    async def _situation(self, at: datetime) -> Situation:
+    async def _situation(self, version: Version, at: datetime) -> Situation:
         books, host = self.strategy_manager.portfolio_manager, self.strategy_manager
         day_pnl = await self._day_pnl.look(at)
         equity = self.get_equity()
-        if (equity <= 0 < self.spec.params.target_weight) != self._without_equity:
+        if (equity <= 0 < version.spec.params.target_weight) != self._without_equity:
             self._without_equity = not self._without_equity
             if self._without_equity:
                 self._notice("no_equity", f"strategy equity is {equity} {self.base_currency}; nothing is opened")
         return Situation(
-            holdings=self._holdings(),
-            closing=self._closing(at),
-            undecided=[bool(self._resting_orders(instrument)) for instrument in self._universe],
-            unit_values=[i.multiplier * self.fx_cache.rate(i.currency) for i in self._universe],
+            holdings=self._holdings(version.universe),
+            closing=self._closing(version.universe, at),
+            undecided=[bool(self._resting_orders(instrument)) for instrument in version.universe],
+            unit_values=[i.multiplier * self.fx_cache.rate(i.currency) for i in version.universe],
             equity=equity,
             day_pnl=day_pnl,
             trades_today=books.trades_today(self.symbol, host.session_day(self.symbol, at)),
-            may_open=self.spec.enabled
+            may_open=version.spec.enabled
             and (host.may_open(self.symbol) or host.loss_paused(self.symbol))
-            and not self.version.timetable.stays_flat(at, self.spec.bars.size),
+            and not version.timetable.stays_flat(at, version.spec.bars.size),
             loss_paused=host.loss_paused(self.symbol),
         )
 
-    def _holdings(self) -> list[Holding]:
+    def _holdings(self, universe: Sequence[Instrument]) -> list[Holding]:
         books = self.strategy_manager.portfolio_manager
-        found = (books.position(self.symbol, instrument.con_id) for instrument in self._universe)
+        found = (books.position(self.symbol, instrument.con_id) for instrument in universe)
         return [
             Holding()
             if held is None
@@ -372,12 +402,10 @@ class SpecStrategy(BaseStrategy):
             for held in found
         ]
 
-    def _closing(self, at: datetime) -> list[bool]:
+    def _closing(self, universe: Sequence[Instrument], at: datetime) -> list[bool]:
         """Where an exit is on its way, or has just been rejected."""
         closing = {w.intent.request.instrument.con_id for w in self.broker.open_orders() if _is_exit(w)}
-        return [
-            i.con_id in closing or (i.con_id in self._resting and at < self._resting[i.con_id]) for i in self._universe
-        ]
+        return [i.con_id in closing or (i.con_id in self._resting and at < self._resting[i.con_id]) for i in universe]
 
     def _resting_orders(self, instrument: Instrument) -> list[WorkingOrder]:
         """Entries, reductions and rebalances of an instrument that are not over."""
@@ -399,7 +427,7 @@ class SpecStrategy(BaseStrategy):
         resting = [working for i in exits for working in self._resting_orders(self._universe[i])]
         if not await self._cancel(resting) and not settled:
             await self.settle()
-        now = self._holdings()
+        now = self._holdings(self._universe)
         for i in exits:
             held[i] = now[i].quantity
 

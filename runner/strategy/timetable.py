@@ -12,6 +12,8 @@ from runner.spec.times import TimeRef
 
 _BEFORE_OPEN = timedelta(minutes=999)
 """The farthest that a moment of a session can lie before its open: "open-999m"."""
+_SESSIONS_AHEAD = 40
+"""More sessions than any month has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,22 @@ class Timetable:
                 flatten = flatten or after < at <= until
             session = self._sessions.at_or_after(session.close)
         return Due(evaluate, flatten)
+
+    def next_decision(self, after: datetime, size: BarSize) -> datetime | None:
+        """The first moment after `after` at which a decision falls due; None when each bar of a session brings one."""
+        bars_decide = self.by_bar
+        if bars_decide and size.intraday and self._schedule.on is EvaluateOn.BAR:
+            return None
+        session = self._sessions.at_or_after(after)
+        for _ in range(_SESSIONS_AHEAD):
+            moments = self._evaluations(session)
+            if bars_decide and self.on_this_session(session):
+                moments = [session.close]
+            later = [at for at in moments if at > after]
+            if later:
+                return min(later)
+            session = self._sessions.at_or_after(session.close)
+        return None
 
     def _evaluations(self, session: Session) -> list[datetime]:
         if self.by_bar or not self.on_this_session(session):
