@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,22 +16,15 @@ from runner.spec.deployment import Deployment
 from runner.spec.extends import BaseFiles, extend
 from runner.spec.levels import Level
 from runner.spec.load import Document, Node, parse_text, read_document
+from runner.spec.names import MAX_FILES, FileRole, role_of, walk
 from runner.spec.problems import Problem, Related, Span, error, in_order, warning, whole_file
 from runner.spec.rules.between_files import check_folder
 from runner.spec.schema import base_schema, strategy_schema
 from runner.spec.spec import StrategySpec
 
-MAX_FILES = 5_000
-"""Files in one strategies folder; more is a wrong folder."""
-MAX_FOLDER_DEPTH = 8
-
 ANYWHERE = Deployment()
 """Nothing is known of runner.yaml; the built-in blocks are there."""
 
-_STRATEGY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.ya?ml\Z")
-_BASE = re.compile(r"_[A-Za-z0-9][A-Za-z0-9_-]*\.ya?ml\Z")
-_DROPPING = re.compile(r"\.|.*~\Z|#.*#\Z|.*\.(?:swp|swx|tmp|bak|orig|rej)\Z|4913\Z")
-_LOOKS_LIKE = re.compile(r".*\.ya?ml(?:\W.*)?\Z|.*conflicted copy.*", re.IGNORECASE)
 _MOVED = {
     "params.universe": 'write "universe:" at the top level of the file',
     "*.stop": 'stops are parameters: "params: {stop_loss: 0.03}"',
@@ -120,14 +112,15 @@ def load_folder(root: Path, *, deployment: Deployment = ANYWHERE, level: Level =
     files: list[Path] = []
     base_paths: list[Path] = []
     try:
-        for path in _walk(root):
-            if _STRATEGY.match(path.name):
-                files.append(path)
-            elif _BASE.match(path.name):
-                base_paths.append(path)
-            elif _LOOKS_LIKE.match(path.name):
-                ignored.append(path.as_posix())
-                problems.append(_not_read(path))
+        for path in walk(root):
+            match role_of(path.name):
+                case FileRole.STRATEGY:
+                    files.append(path)
+                case FileRole.BASE:
+                    base_paths.append(path)
+                case FileRole.LOOKALIKE:
+                    ignored.append(path.as_posix())
+                    problems.append(_not_read(path))
     except OSError as exc:
         reason = (exc.strerror or "it cannot be read").lower()
         message = f"the strategies folder cannot be read: {reason}"
@@ -261,23 +254,3 @@ def _not_read(path: Path) -> Problem:
         message = "this file is not read because of its name"
         hint = "a strategy's file is named with letters, digits, _ and -, and ends in .yaml or .yml"
     return warning("W305", message, whole_file(path.as_posix()), hint=hint)
-
-
-def _walk(root: Path, depth: int = 0, within: Path | None = None) -> Iterator[Path]:
-    """Files under `root` by name, editors' droppings left out; folders that a link leads outside are not entered."""
-    within = within or root.resolve()
-    with os.scandir(root) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        if _DROPPING.match(entry.name) or entry.name == "__pycache__":
-            continue
-        path = Path(root, entry.name)
-        try:
-            is_folder = entry.is_dir()
-            inside = not entry.is_symlink() or path.resolve().is_relative_to(within)
-        except (OSError, RuntimeError):
-            continue
-        if not is_folder:
-            yield path
-        elif inside and depth < MAX_FOLDER_DEPTH:
-            yield from _walk(path, depth + 1, within)
