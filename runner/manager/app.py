@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,14 +17,20 @@ from runner.broker.ib_connection import IBSettings
 from runner.errors import ConfigError, ExitCode, RunnerError
 from runner.manager.control import ControlServer
 from runner.manager.embedded_gateway import EmbeddedGateway
+from runner.manager.reload.decision import Loosening
+from runner.manager.reload.engine import Start
+from runner.manager.reload.service import ReloadService
+from runner.manager.reload.settings import ReloadSettings
+from runner.manager.reload.verbs import ReloadVerbs
 from runner.manager.strategy_manager import StrategyManager
-from runner.manager.sync import sync_rows
 from runner.manager.verbs import Verbs
+from runner.manager.watch.machine import Settling
+from runner.manager.watch.watcher import WatchMode
+from runner.model.clock import SystemClock
 from runner.spec.config import GatewayConfig, RunnerConfig
 from runner.spec.deployment import Deployment
-from runner.spec.folder import Folder, load_folder
+from runner.spec.folder import Folder
 from runner.spec.render import render_text
-from runner.spec.spec import StrategySpec
 from runner.store.state_dir import StateDir
 
 GATEWAY_STATE = "gateway.db"
@@ -35,25 +41,60 @@ log = logging.getLogger("runner.app")
 
 
 def run_daemon(
-    config: RunnerConfig, *, only: str | None = None, once: bool = False, ready: Callable[[], None] | None = None
+    config: RunnerConfig,
+    *,
+    only: str | None = None,
+    once: bool = False,
+    watch: bool = True,
+    ready: Callable[[], None] | None = None,
 ) -> int:
     """Runs the strategies until SIGINT or SIGTERM, and returns the exit code.
 
-    A file with problems is reported and left out; the others run. With no strategy at all that could run it raises
-    ConfigError, whose exit code 78 keeps a supervisor from trying again.
+    A file with problems is reported; its strategy runs as it did last and opens nothing, the others run. With no
+    strategy at all that could run it raises ConfigError, whose exit code 78 keeps a supervisor from trying again.
     """
-    specs = read_specs(config, only)
     with StopSignals() as signals:
         try:
-            with open_manager(config) as manager:
-                failures = start_all(manager, specs, only, start=not once)
+            with open_manager(config) as manager, reloading(manager) as service:
+                starts = first_look(service, only)
+                failures = start_all(manager, starts, only, start=not once)
                 if once:
                     if ready is not None:
                         ready()
                     return ExitCode.PROBLEMS if failures else ExitCode.OK
-                return asyncio.run(_serve(manager, signals, ready))
+                return asyncio.run(_serve(manager, service, signals, watch=watch, ready=ready))
         except _Stopped:
             return ExitCode.OK
+
+
+@contextmanager
+def reloading(manager: StrategyManager) -> Iterator[ReloadService]:
+    """The reload service of a manager; what it carries out has ended when the context is left."""
+    config = manager.config
+    loosening = config.loosening or ("confirm" if config.ib.mode == "live" else "auto")
+    service = ReloadService(
+        manager,
+        Deployment.of(config),
+        ReloadSettings(loosening=Loosening(loosening)),
+        SystemClock(),
+        mode=WatchMode(config.watch_mode),
+        settling=Settling(require_end_marker=config.require_end_marker),
+    )
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+def first_look(service: ReloadService, only: str | None) -> list[Start]:
+    """What to start with, problems of the files on stderr. ConfigError when nothing at all could run."""
+    folder, starts = service.begin(only=only)
+    report_problems(folder)
+    if not starts and only is None and any(problem.is_error for problem in folder.problems):
+        raise ConfigError(
+            f"no strategy in {service.root} can run: every file has problems", hint="run `runner validate`"
+        )
+    return starts
 
 
 class _Stopped(BaseException):
@@ -94,34 +135,20 @@ class StopSignals:
         self._tell()
 
 
-def read_specs(config: RunnerConfig, only: str | None) -> tuple[StrategySpec, ...]:
-    """The valid specs of the folder, problems of the others on stderr."""
-    folder = load_folder(config.strategies_dir, deployment=Deployment.of(config))
-    report_problems(folder)
-    specs = tuple(spec for spec in folder.specs if only in (None, spec.name))
-    if not specs and only is None and any(problem.is_error for problem in folder.problems):
-        raise ConfigError(
-            f"no strategy in {config.strategies_dir} can run: every file has problems", hint="run `runner validate`"
-        )
-    return specs
-
-
 def report_problems(folder: Folder) -> None:
     if folder.problems:
         print(render_text(folder.problems, folder.sources), file=sys.stderr)
 
 
-def start_all(manager: StrategyManager, specs: tuple[StrategySpec, ...], only: str | None, *, start: bool) -> list[str]:
-    """Syncs the store, then starts every strategy that is enabled or has something to guard. Returns those that could
-    not start.
+def start_all(manager: StrategyManager, starts: Sequence[Start], only: str | None, *, start: bool = True) -> list[str]:
+    """Starts every strategy that is enabled or has something to guard. Returns those that could not start.
 
     One that cannot start keeps nobody else from starting.
     """
-    sync_rows(manager.strategies, specs, manager.config.strategies_dir)
     if not start:
         return []
-    by_name = {spec.name: spec for spec in specs}
-    names = [spec.name for spec in specs if spec.enabled or _is_exposed(manager, spec.name)]
+    by_name = {one.spec.name: one for one in starts}
+    names = [name for name, one in by_name.items() if one.spec.enabled or _is_exposed(manager, name)]
     names += [
         row.strategy
         for row in manager.strategies.all()
@@ -135,14 +162,23 @@ def start_all(manager: StrategyManager, specs: tuple[StrategySpec, ...], only: s
     for name in names:
         if manager.journal.operator_state(name) == "stopped":
             log.info("%s stays stopped, as the operator ordered", name)
-            manager.remember_stopped(name, by_name.get(name))
+            manager.remember_stopped(name, by_name[name].spec if name in by_name else None)
             continue
         try:
-            manager.start_strategy(name, by_name.get(name))
+            _start_one(manager, name, by_name.get(name))
         except RunnerError as error:
             failed.append(name)
             manager.notice("start_failed", f"{name} could not start: {error.message}", name)
     return failed
+
+
+def _start_one(manager: StrategyManager, name: str, wanted: Start | None) -> None:
+    if wanted is None:
+        manager.start_strategy(name)
+        return
+    manager.start_strategy(name, wanted.spec, generation=wanted.generation, reduce_only=wanted.reduce_only)
+    if wanted.held:
+        manager.versions.restrict(name, wanted.reduce_only, held=True)
 
 
 def _is_exposed(manager: StrategyManager, name: str) -> bool:
@@ -215,14 +251,23 @@ def gateway_arguments(gateway: GatewayConfig, state_dir: Path) -> list[str]:
     return arguments
 
 
-async def _serve(manager: StrategyManager, signals: StopSignals, ready: Callable[[], None] | None) -> int:
+async def _serve(
+    manager: StrategyManager,
+    service: ReloadService,
+    signals: StopSignals,
+    *,
+    watch: bool,
+    ready: Callable[[], None] | None,
+) -> int:
     """Answers on the control socket until a signal comes."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     signals.on_stop(lambda: loop.call_soon_threadsafe(stop.set))
-    verbs = Verbs(manager)
-    server = ControlServer(manager.config.state_dir, verbs.verbs(), verbs.streams())
+    verbs = Verbs(manager, service)
+    asked = verbs.verbs() | ReloadVerbs(service).verbs()
+    server = ControlServer(manager.config.state_dir, asked, verbs.streams())
     await server.start()
+    service.start(watch=watch)
     opening = asyncio.create_task(asyncio.to_thread(_open_market, manager, ready))
     opening.add_done_callback(lambda task: stop.set() if task.exception() is not None else None)
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from runner.errors import ConfigError
 from runner.gateway.recorded import load as load_recorded
-from runner.manager.app import open_manager, read_specs, start_all
+from runner.manager.app import first_look, open_manager, reloading, start_all
 from runner.manager.results import (
     DemoOptions,
     DemoProgress,
@@ -72,11 +72,10 @@ def run_demo(options: DemoOptions, progress: Callable[[DemoProgress], None]) -> 
         state_dir=state_dir, strategies_dir=options.strategies_dir, strategies_python=(options.strategies_dir,)
     )
     gateway = GatewayConfig(speed="max", step="day", start=days[0].day, end=days[-1].day, enforce_limits=False)
-    specs = read_specs(config, None)
-    with open_manager(config, gateway=gateway) as manager:
-        problems = [f"{name} could not start" for name in start_all(manager, specs, None, start=False)]
+    with open_manager(config, gateway=gateway) as manager, reloading(manager) as service:
+        starts = first_look(service, None)
         register_python(manager, options.strategies_dir)
-        problems += [f"{name} could not start" for name in start_all(manager, specs, None, start=True)]
+        problems = [f"{name} could not start" for name in start_all(manager, starts, None)]
         if not manager.runtimes:
             raise ConfigError(f"{options.strategies_dir} has no strategy to run", hint="add a YAML file")
         progress(DemoProgress(phase="warm-up", total=len(manager.runtimes)))

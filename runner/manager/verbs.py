@@ -10,6 +10,8 @@ from typing import Any
 from runner.errors import ConfigError, ExitCode, RunnerError
 from runner.manager.control import Stream, Verb
 from runner.manager.journal_views import events_view, fills_view, orders_view, position_row
+from runner.manager.reload.service import ReloadService
+from runner.manager.reload.verbs import track_row
 from runner.manager.runtime import Runtime
 from runner.manager.strategy_manager import StrategyManager
 from runner.model.money import CENT
@@ -31,8 +33,9 @@ class NotDone(RunnerError):
 class Verbs:
     """Binds the verbs to a manager."""
 
-    def __init__(self, manager: StrategyManager) -> None:
+    def __init__(self, manager: StrategyManager, reload: ReloadService) -> None:
         self._manager = manager
+        self._reload = reload
 
     def verbs(self) -> dict[str, Verb]:
         return {
@@ -69,7 +72,8 @@ class Verbs:
             "time": manager.clock.now().isoformat(),
             "warming": manager.master.warming,
             "locked": manager.master.locked,
-            "watching": False,
+            "watching": self._reload.watching,
+            "watch": self._reload.watch_view(),
             "strategies": rows,
         }
 
@@ -83,6 +87,7 @@ class Verbs:
         held = [one for one in books.positions(runtime.name) if one.quantity]
         equity = books.account.equity_with_loan
         exposure = books.exposure(runtime.name)
+        tracks = self._reload.engine.tracks()
         return {
             "name": runtime.name,
             "kind": runtime.kind,
@@ -90,6 +95,7 @@ class Verbs:
             "phase": phase.value,
             "reason": reason,
             "generation": runtime.generation,
+            "reload": None if runtime.name not in tracks else track_row(tracks[runtime.name]),
             "client_id": runtime.client_id,
             "positions": len(held),
             "day_pnl": None if mark is None else _money(pnl.net - mark),

@@ -94,6 +94,10 @@ class RunnerConfig:
     strategies_python: tuple[Path, ...]
     plugins_allow: tuple[str, ...] = ()
     max_total_weight: float = 1.0
+    loosening: Literal["auto", "confirm"] | None = None
+    """None: confirm in mode live, else auto."""
+    watch_mode: Literal["auto", "inotify", "poll"] = "auto"
+    require_end_marker: bool = False
 
     @property
     def store_uri(self) -> str:
@@ -276,6 +280,9 @@ def _config(
         strategies_dir=strategies,
         strategies_python=(strategies,) if python is None else tuple(at(text) for text in python),
         plugins_allow=tuple(data.get("plugins", {}).get("allow", ())),
+        loosening=data.get("reload", {}).get("loosening"),
+        watch_mode=data.get("watch", {}).get("mode", "auto"),
+        require_end_marker=data.get("watch", {}).get("require_end_marker", False),
         max_total_weight=float(data.get("portfolio", {}).get("max_total_weight", 1.0)),
     )
 

@@ -28,6 +28,37 @@ def runner_schema() -> Schema:
                 "not said.",
                 _text("A folder."),
             ),
+            "reload": _mapping(
+                "How changed files are taken over while the runner runs.",
+                {
+                    "loosening": choice(
+                        "What happens to a change that lets a strategy risk more: auto applies it, confirm holds it "
+                        "for `runner approve`. When not said: confirm in mode live, else auto.",
+                        ["auto", "confirm"],
+                        apply="process",
+                    )
+                },
+            ),
+            "watch": _mapping(
+                "How changes of files are found.",
+                {
+                    "mode": choice(
+                        "auto listens to the system and scans every few seconds all the same, and polls where the file "
+                        "system does not tell; inotify listens also on file systems that others write to; poll only "
+                        "scans.",
+                        ["auto", "inotify", "poll"],
+                        apply="process",
+                        default="auto",
+                    ),
+                    "require_end_marker": {
+                        "type": "boolean",
+                        "default": False,
+                        "description": "Whether a file counts only once its last line is `...`, YAML's own end mark: "
+                        "for slow copies and network file systems.",
+                        "x-runner": {"apply": "process"},
+                    },
+                },
+            ),
             "portfolio": _mapping(
                 "Limits over all strategies.",
                 {

@@ -20,10 +20,15 @@ MAX_DEPTH = 4
 
 @dataclass(slots=True)
 class BaseFiles:
-    """The bases met so far, each read once. `root` is the strategies folder; nothing outside it is read."""
+    """The bases met so far, each read once. `root` is the strategies folder; nothing outside it is read. `closed`: no
+    others than the `documents` exist, whatever is on disk."""
 
     root: Path
     documents: dict[Path, Document] = field(default_factory=dict)
+    closed: bool = False
+
+    def exists(self, path: Path) -> bool:
+        return path in self.documents or (not self.closed and path.is_file())
 
     def read(self, path: Path, *, shown: str) -> Document:
         if path not in self.documents:
@@ -88,7 +93,7 @@ def _base(
     text: str = word.value
     try:
         target = (path.parent / text).resolve()
-        exists = target.is_file()
+        exists = bases.exists(target)
     except (OSError, ValueError, RuntimeError):
         refuse("M431", f'"{text[:60]}" cannot be the name of a file')
         return None

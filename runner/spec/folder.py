@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -86,7 +86,7 @@ def load_file(
     `root` is the strategies folder, which bases may not leave. Problems name the file as `path` does. Below
     `Level.RULES` nothing is built: `spec` is None.
     """
-    return _load(read_document(path), path, bases or BaseFiles(root), deployment, level)
+    return judge(read_document(path), path, bases or BaseFiles(root), deployment, level)
 
 
 def load_text(
@@ -99,7 +99,7 @@ def load_text(
 ) -> Loaded:
     """As `load_file`, for text that is not on disk, or not yet, at `path`."""
     document = parse_text(text, file=path.as_posix())
-    return _load(document, path, BaseFiles(root or path.parent), deployment, level)
+    return judge(document, path, BaseFiles(root or path.parent), deployment, level)
 
 
 def load_folder(root: Path, *, deployment: Deployment = ANYWHERE, level: Level = Level.RULES) -> Folder:
@@ -129,29 +129,40 @@ def load_folder(root: Path, *, deployment: Deployment = ANYWHERE, level: Level =
         message = f"the strategies folder holds more than {MAX_FILES} files"
         return Folder(specs=(), problems=(error("E602", message, whole_file(root.as_posix())),))
     bases = BaseFiles(root)
+    documents = [bases.read(path.resolve(), shown=path.as_posix()) for path in base_paths]
+    loaded = [load_file(path, root=root, deployment=deployment, level=level, bases=bases) for path in files]
+    found = folder_of(loaded, documents, deployment, level)
+    return replace(found, problems=in_order([*problems, *found.problems]), ignored=tuple(ignored))
+
+
+def folder_of(
+    loaded: Sequence[Loaded], bases: Sequence[Document], deployment: Deployment, level: Level = Level.RULES
+) -> Folder:
+    """The files of one folder together: `bases` by themselves, and what must hold between the strategies."""
     base_checker = _checkers(deployment.catalog)[1]
+    problems: list[Problem] = []
     sources: dict[str, str] = {}
-    for path in base_paths:
-        document = bases.read(path.resolve(), shown=path.as_posix())
+    for document in bases:
         sources[document.file] = document.text
         problems += _check_base(document, base_checker) if level.includes(Level.SCHEMA) else document.problems
-    loaded = [load_file(path, root=root, deployment=deployment, level=level, bases=bases) for path in files]
-    loaded = _refuse_shared_names(loaded)
-    for one in loaded:
+    judged = _refuse_shared_names(list(loaded))
+    for one in judged:
         problems += one.problems
         sources.update(one.sources)
-    members = [(one.spec, one.root) for one in loaded if one.spec is not None and one.root is not None]
+    members = [(one.spec, one.root) for one in judged if one.spec is not None and one.root is not None]
     problems += check_folder(members, deployment)
     return Folder(
-        specs=tuple(one.spec for one in loaded if one.spec is not None),
+        specs=tuple(one.spec for one in judged if one.spec is not None),
         problems=in_order(problems),
-        ignored=tuple(ignored),
-        loaded=tuple(loaded),
+        loaded=tuple(judged),
         sources=sources,
     )
 
 
-def _load(document: Document, path: Path, bases: BaseFiles, deployment: Deployment, level: Level) -> Loaded:
+def judge(
+    document: Document, path: Path, bases: BaseFiles, deployment: Deployment, level: Level = Level.RULES
+) -> Loaded:
+    """What becomes of one document: extended, checked and built."""
     sources = {document.file: document.text}
     if document.root is None or not level.includes(Level.SCHEMA):
         return Loaded(path=path, spec=None, problems=in_order(document.problems), sources=sources)

@@ -14,6 +14,7 @@ from typing import Any
 
 from runner.base_params import BaseParams
 from runner.blocks import params_of
+from runner.manager.reload.track import PARAMS
 from runner.spec.changes import Direction, by_size, shown
 from runner.spec.spec import StrategySpec
 from runner.store.generations import Overlay
@@ -74,7 +75,7 @@ def _field(name: str, ours: Any, stored: Any) -> FieldDrift:
     number = isinstance(stored, int | float) and not isinstance(stored, bool)
     if not number:
         return FieldDrift(
-            path=f"params.{name}", running=ours, stored=stored, direction=Direction.NEUTRAL, problem="not a number"
+            path=f"{PARAMS}{name}", running=ours, stored=stored, direction=Direction.NEUTRAL, problem="not a number"
         )
     direction = by_size(info.direction, ours, stored, zero_is_off=info.zero_is_off)
     problem = ""
@@ -82,7 +83,7 @@ def _field(name: str, ours: Any, stored: Any) -> FieldDrift:
         BaseParams.from_mapping({"min_weight": 0.0, "max_weight": 1.0, name: stored})
     except ValueError as error:
         problem = str(error)
-    return FieldDrift(path=f"params.{name}", running=ours, stored=stored, direction=direction, problem=problem)
+    return FieldDrift(path=f"{PARAMS}{name}", running=ours, stored=stored, direction=direction, problem=problem)
 
 
 def tightenings(name: str, drift: tuple[FieldDrift, ...], in_force: StrategySpec) -> tuple[Overlay, ...]:
@@ -90,14 +91,18 @@ def tightenings(name: str, drift: tuple[FieldDrift, ...], in_force: StrategySpec
     candidates = [one for one in drift if one.direction is Direction.TIGHTER and not one.problem]
     honoured: list[Overlay] = []
     values = asdict(in_force.params)
-    for one in candidates:
-        trial = values | {one.path.removeprefix("params."): one.stored} if one.path.startswith("params.") else values
-        try:
-            BaseParams.from_mapping(trial)
-        except ValueError:
-            continue
-        values = trial
-        honoured.append(
-            Overlay(strategy=name, path=one.path, value=one.stored, source=STORE, reason="tightened in the store")
-        )
+    found = True
+    while found:  # one may only fit once another is in: max_weight after target_weight
+        found = False
+        for one in list(candidates):
+            trial = values | ({one.path.removeprefix(PARAMS): one.stored} if one.path.startswith(PARAMS) else {})
+            try:
+                BaseParams.from_mapping(trial)
+            except ValueError:
+                continue
+            values, found = trial, True
+            candidates.remove(one)
+            honoured.append(
+                Overlay(strategy=name, path=one.path, value=one.stored, source=STORE, reason="tightened in the store")
+            )
     return tuple(honoured)

@@ -6,6 +6,7 @@ middle of one all end in the same state, because nothing is derived from what ch
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import pwd
@@ -110,7 +111,7 @@ class ReloadEngine:
 
     def _begin_one(self, name: str, loaded: Loaded) -> Start | None:
         track = self._track(name)
-        track.wanted, track.judged = loaded, _content(loaded)
+        track.wanted, track.judged = loaded, content(loaded)
         last = self.manager.journal.generations.running(name)
         ran = None if last is None else self.revived(last)
         if last is not None:
@@ -256,8 +257,8 @@ class ReloadEngine:
             self._removal.remove(track, Occasion(cause="remove"))
             return
         occasion = Occasion(cause="edit", actor=_owner(loaded.path))
-        fresh = _content(loaded) != track.judged
-        track.judged = _content(loaded)
+        fresh = content(loaded) != track.judged
+        track.judged = content(loaded)
         if loaded.spec is None:
             if fresh:
                 self._refuse(track, loaded, occasion)
@@ -293,6 +294,7 @@ class ReloadEngine:
                     self.manager.versions.note(track.name, wanted, track.running)
                     self.carrier.store_row(track)
                     self._withdraw(track)
+                    track.newest = self.manager.journal.generations.running(track.name)
                     result = self.carrier.report(track, ReloadResult.UNCHANGED, occasion, noted)
                 else:
                     result = ReloadResult.UNCHANGED
@@ -413,6 +415,16 @@ class ReloadEngine:
             if overlay.path in edited and not _stays(overlay, new[overlay.path]):
                 self.manager.journal.generations.drop_overlay(track.name, overlay.path)
                 track.overlays = tuple(one for one in track.overlays if one.path != overlay.path)
+
+    def refuse_base(self, base: str, broken: Mapping[str, str], text: str) -> None:
+        """A change of a base would break these strategies, so that it is applied to none."""
+        for track in self.tracks().values():
+            if track.wanted is not None and any(path.name == base for path in track.wanted.bases):
+                reason = f"the change of {base} is not applied: {text}"
+                track.set("Applied", False, "BaseRefused", reason, self.now())
+                if track.name in broken:
+                    said = f"the change of {base} is not applied: {broken[track.name]}"
+                    self.carrier.report(track, ReloadResult.REFUSED, Occasion(cause="edit"), text=said)
 
     def supersede(self, track: Track, spec_hash: str) -> None:
         """The file's version of this hash is set aside by a rollback; empty: none is."""
@@ -608,10 +620,8 @@ def _by_name(loaded: Sequence[Loaded], known: Mapping[str, Loaded | None] | None
     return found
 
 
-def _content(loaded: Loaded) -> str:
-    """Everything that a file's verdict was made from: its own text and its bases', and what was said."""
-    import hashlib
-
+def content(loaded: Loaded) -> str:
+    """Identifies everything that a file's verdict was made from: its own text, its bases', and what was said."""
     digest = hashlib.sha256()
     for name in sorted(loaded.sources):
         digest.update(name.encode() + b"\0" + loaded.sources[name].encode("utf-8", "surrogatepass") + b"\0")

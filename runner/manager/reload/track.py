@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -104,9 +104,8 @@ def overlaid(spec: StrategySpec, overlays: tuple[Overlay, ...]) -> StrategySpec:
     enabled = next((bool(one.value) for one in overlays if one.path == "enabled"), spec.enabled)
     if not values and enabled == spec.enabled:
         return spec
-    said = {name: getattr(spec.params, name) for name in spec.params.__dataclass_fields__}
     try:
-        params = BaseParams.from_mapping(said | values)
+        params = BaseParams.from_mapping(asdict(spec.params) | values)
     except ValueError as error:
         raise SpecError(f"{spec.name}: {error}") from None
     return replace(spec, params=params, enabled=enabled)

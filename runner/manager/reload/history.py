@@ -1,0 +1,121 @@
+"""What became of a strategy's versions, read from the journal alone: with a running runner or without."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from runner.errors import ConfigError
+from runner.spec.changes import shown
+from runner.store.codec import time_text
+from runner.store.generations import Generation, GenerationState
+from runner.store.journal import Journal
+
+MAX_HISTORY = 10_000
+
+
+def history_view(journal: Journal, name: str, *, limit: int) -> dict[str, Any]:
+    """The last versions, newest first."""
+    found = journal.generations.history(name, limit)
+    if not found:
+        raise _unknown(journal, name)
+    running = journal.generations.running(name)
+    return {
+        "strategy": name,
+        "running": None if running is None else running.generation,
+        "generations": [generation_row(one) for one in found],
+    }
+
+
+def generation_row(generation: Generation) -> dict[str, Any]:
+    """One version as plain data."""
+    return {
+        "generation": generation.generation,
+        "state": generation.state.value,
+        "seen_at": None if generation.seen_at is None else time_text(generation.seen_at),
+        "state_at": None if generation.state_at is None else time_text(generation.state_at),
+        "file": generation.file,
+        "spec_hash": generation.spec_hash,
+        "cause": generation.cause,
+        "actor": generation.actor,
+        "reason": generation.reason,
+        "apply": generation.apply,
+        "direction": generation.direction,
+        "changes": list(generation.changes),
+        "text": generation.text,
+    }
+
+
+def diff_view(journal: Journal, name: str, old: int, new: int) -> dict[str, Any]:
+    """What two versions say differently: by field, and as text."""
+    before, after = _version(journal, name, old), _version(journal, name, new)
+    fields = _leaves(before), _leaves(after)
+    changed = [
+        {"path": path, "old": fields[0].get(path), "new": fields[1].get(path)}
+        for path in dict.fromkeys([*fields[1], *fields[0]])
+        if fields[0].get(path) != fields[1].get(path)
+    ]
+    text = difflib.unified_diff(
+        before.source.splitlines(), after.source.splitlines(), f"{name}@{old}", f"{name}@{new}", lineterm=""
+    )
+    return {"strategy": name, "old": old, "new": new, "changes": changed, "text": "\n".join(text)}
+
+
+def blame_view(journal: Journal, name: str, field: str) -> dict[str, Any]:
+    """Which versions changed a field, oldest first; the last of them made it what it is."""
+    applied = [
+        one for one in reversed(journal.generations.history(name, MAX_HISTORY)) if one.state is GenerationState.APPLIED
+    ]
+    if not applied:
+        raise _unknown(journal, name)
+    rows: list[dict[str, Any]] = []
+    value: Any = None
+    for one in applied:
+        now = _value(one, field)
+        if now != value or not rows:
+            rows.append(generation_row(one) | {"old": value, "new": now})
+        value = now
+    if all(row["new"] is None for row in rows):
+        known = sorted(_leaves(applied[-1]))
+        close = difflib.get_close_matches(field, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else "runner show NAME lists its fields"
+        raise ConfigError(f"no version of {name} says anything about {field}", hint=hint)
+    return {"strategy": name, "field": field, "value": value, "shown": shown(value), "changes": rows}
+
+
+def _version(journal: Journal, name: str, generation: int) -> Generation:
+    found = journal.generations.get(name, generation)
+    if found is None:
+        if not journal.generations.history(name, 1):
+            raise _unknown(journal, name)
+        raise ConfigError(f"there is no generation {generation} of {name}", hint=f"runner history {name}")
+    return found
+
+
+def _unknown(journal: Journal, name: str) -> ConfigError:
+    known = ", ".join(journal.generations.strategies()) or "none"
+    return ConfigError(f"no version of a strategy called {name!r} was ever seen (known: {known})")
+
+
+def _leaves(generation: Generation) -> dict[str, Any]:
+    return leaves(json.loads(generation.document)) if generation.document else {}
+
+
+def _value(generation: Generation, field: str) -> Any:
+    """The value of a field, a section as a whole."""
+    here: Any = json.loads(generation.document) if generation.document else {}
+    for part in field.split("."):
+        here = here.get(part) if isinstance(here, Mapping) else None
+    return here
+
+
+def leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """Dotted path → value of everything in a document that is not a mapping itself."""
+    if isinstance(value, Mapping) and value:
+        found: dict[str, Any] = {}
+        for key, below in value.items():
+            found |= leaves(below, f"{path}.{key}" if path else str(key))
+        return found
+    return {path: value}

@@ -1,0 +1,182 @@
+"""What bringing files and running strategies together would do: fields, what each needs, and the orders that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from runner.errors import ExitCode, RunnerError
+from runner.manager.reload.decision import (
+    Begin,
+    Change,
+    Decision,
+    Hold,
+    Keep,
+    Refuse,
+    Situation,
+    Wait,
+    Wanted,
+    decide,
+)
+from runner.manager.reload.engine import ReloadEngine, content
+from runner.manager.reload.track import Track, overlaid
+from runner.model.money import CENT
+from runner.model.orders import Purpose
+from runner.spec.changes import FieldChange, direction_of, strongest
+from runner.spec.folder import Folder, Loaded
+from runner.store.codec import decimal_text
+from runner.strategy.preview import ForeseenOrder, Foresight
+
+
+class StalePlan(RunnerError):
+    """Something moved since the plan was made."""
+
+    exit_code = ExitCode.STALE_PLAN
+
+
+def plan_view(engine: ReloadEngine, folder: Folder, names: Sequence[str] = ()) -> dict[str, Any]:
+    """One row per strategy whose file and running version differ; all of `names` when some are given."""
+    rows = []
+    seen = set()
+    for loaded in folder.loaded:
+        if not loaded.name or (names and loaded.name not in names):
+            continue
+        seen.add(loaded.name)
+        row = plan_row(engine, loaded)
+        if row["action"] != "none" or names:
+            rows.append(row)
+    for name, track in sorted(engine.tracks().items()):
+        if name not in seen and track.applied is not None and (not names or name in names):
+            rows.append({"strategy": name, "action": "remove", "on_remove": track.applied.on_remove.value,
+                         "running": track.running, "changes": []})  # fmt: skip
+    return {"changes": len([row for row in rows if row["action"] != "none"]), "strategies": rows}
+
+
+def plan_row(engine: ReloadEngine, loaded: Loaded) -> dict[str, Any]:
+    """What would become of one file."""
+    track = engine.tracks().get(loaded.name)
+    running = None if track is None else track.in_force
+    row: dict[str, Any] = {
+        "strategy": loaded.name,
+        "file": loaded.path.name,
+        "running": 0 if track is None else track.running,
+        "content": content(loaded),
+        "changes": [],
+    }
+    if loaded.spec is None:
+        problems = [f"{p.code} at {p.file}:{p.line}:{p.column}: {p.message}" for p in loaded.problems if p.is_error]
+        return row | {"action": "refuse", "problems": problems}
+    wanted = overlaid(loaded.spec, track.overlays if track is not None else ())
+    decision = decide(running, Wanted(spec=wanted), _situation(engine, track))
+    row |= {"spec_hash": loaded.spec.spec_hash, "action": _action(decision)}
+    if isinstance(decision, Keep):
+        row["changes"] = [change_row(change) for change in decision.noted]
+    if isinstance(decision, Change | Hold | Wait):
+        found = decision.changes
+        row["changes"] = [change_row(change) for change in found]
+        row |= {"apply": strongest(found), "direction": direction_of(found).value}
+        row |= _effect(engine, loaded.name, decision)
+    if isinstance(decision, Hold):
+        row["why"] = decision.why
+    if isinstance(decision, Wait):
+        row["why"] = "applied when the trading window is over"
+    return row
+
+
+def _situation(engine: ReloadEngine, track: Track | None) -> Situation:
+    in_window = track is not None and engine.manager.versions.at_work(track.name, engine.now())
+    return Situation(loosening=engine.loosening, in_window=in_window)
+
+
+def _action(decision: Decision) -> str:
+    match decision:
+        case Begin():
+            return "start"
+        case Keep(noted=noted):
+            return "note" if noted else "none"
+        case Change():
+            return "apply"
+        case Hold():
+            return "hold"
+        case Wait():
+            return "wait"
+        case Refuse():
+            return "refuse"
+
+
+def change_row(change: FieldChange) -> dict[str, Any]:
+    """One field as plain data."""
+    return {
+        "path": change.path,
+        "old": change.old,
+        "new": change.new,
+        "apply": change.apply,
+        "direction": change.direction.value,
+    }
+
+
+def _effect(engine: ReloadEngine, name: str, decision: Change | Hold | Wait) -> dict[str, Any]:
+    """The orders that would follow, as far as the strategy is there to be asked."""
+    versions = engine.manager.versions
+    at = engine.now()
+    if not versions.is_running(name):
+        return {"effect": None, "effect_missing": "the strategy is not running"}
+    try:
+        then, now, stops = versions.foresee(name, decision.spec)
+    except RunnerError as error:
+        return {"effect": None, "effect_missing": error.message}
+    decides = versions.next_decision(name, at)
+    return {
+        "effect": {
+            "at": None if decides is None else decides.isoformat(),
+            "prices_of": at.isoformat(),
+            "targets": _targets(now, then),
+            "orders": [_order_row(order) for order in then.orders],
+            "stops": [_order_row(order) for order in stops.orders if order.purpose is Purpose.EXIT],
+            "turnover": then.turnover,
+            "equity": decimal_text(then.equity.quantize(CENT)),
+        }
+    }
+
+
+def _targets(now: Foresight, then: Foresight) -> list[dict[str, Any]]:
+    """Per symbol, what is aimed at by the version in force and by the new one."""
+    symbols = dict.fromkeys([*then.targets, *now.targets])
+    return [
+        {
+            "symbol": symbol,
+            "now": decimal_text(now.targets[symbol]) if symbol in now.targets else None,
+            "then": decimal_text(then.targets[symbol]) if symbol in then.targets else None,
+        }
+        for symbol in symbols
+    ]
+
+
+def _order_row(order: ForeseenOrder) -> dict[str, Any]:
+    return {
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "quantity": decimal_text(order.quantity),
+        "purpose": order.purpose.value,
+        "reason": order.reason,
+        "value": None if order.value is None else decimal_text(order.value.quantize(CENT)),
+    }
+
+
+def check_fresh(engine: ReloadEngine, folder: Folder, plan: dict[str, Any]) -> list[str]:
+    """The strategies of a saved plan. StalePlan when a file, or what runs, is not what the plan was made from."""
+    loaded = {one.name: one for one in folder.loaded}
+    names = []
+    for row in plan.get("strategies", ()):
+        name = str(row["strategy"])
+        track, file = engine.tracks().get(name), loaded.get(name)
+        running = 0 if track is None else track.running
+        if running != row["running"]:
+            raise StalePlan(
+                f"{name} runs generation {running} now; the plan was made when it ran {row['running']}",
+                hint="make the plan again",
+            )
+        if (file is None) != (row["action"] == "remove") or (file is not None and content(file) != row["content"]):
+            raise StalePlan(f"the file of {name} has changed since the plan was made", hint="make the plan again")
+        names.append(name)
+    return names

@@ -1,0 +1,337 @@
+"""Files, watcher and engine together: from the first look at the folder to the last.
+
+disk ──► Watcher ──settled contents──► Workspace ──folder──► ReloadEngine ──► strategies
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never
+
+from runner.errors import ConfigError
+from runner.manager.reload.engine import ReloadEngine, Start
+from runner.manager.reload.history import leaves
+from runner.manager.reload.orders import Orders
+from runner.manager.reload.settings import ReloadSettings
+from runner.manager.reload.track import Track
+from runner.manager.watch.events import (
+    FileEvent,
+    Gone,
+    MassDeletionHeld,
+    MassDeletionReleased,
+    Moved,
+    Readable,
+    Settled,
+    Unreadable,
+    Unsettled,
+)
+from runner.manager.watch.machine import FileMachine, Settling
+from runner.manager.watch.scan import read_file
+from runner.manager.watch.watcher import Watcher, WatchMode, WatchStatus
+from runner.model.clock import Clock
+from runner.spec.changes import Direction, changes, direction_of
+from runner.spec.deployment import Deployment
+from runner.spec.folder import Folder, Loaded, load_folder
+from runner.spec.load import parse_bytes
+from runner.spec.names import FileRole, role_of, walk
+from runner.spec.workspace import Workspace
+
+if TYPE_CHECKING:
+    from runner.manager.strategy_manager import StrategyManager
+
+log = logging.getLogger("runner.reload")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingBase:
+    """A change of a base that would break files which extend it: nothing of it is applied."""
+
+    content: bytes
+    broken: Mapping[str, str]
+    """Strategy → what would be wrong with it."""
+
+    @property
+    def text(self) -> str:
+        """For people: each problem once, with the strategies that it would break."""
+        by_problem: dict[str, list[str]] = {}
+        for name, problem in self.broken.items():
+            by_problem.setdefault(problem, []).append(name)
+        return "; ".join(f"{problem} (breaks {', '.join(names)})" for problem, names in by_problem.items())
+
+
+class ReloadService:
+    """Owns the watcher's thread and the engine. `begin` before anything runs, `start` once it does."""
+
+    def __init__(
+        self,
+        manager: StrategyManager,
+        deployment: Deployment,
+        settings: ReloadSettings,
+        system: Clock,
+        *,
+        mode: WatchMode = WatchMode.AUTO,
+        settling: Settling | None = None,
+    ) -> None:
+        self.root = manager.config.strategies_dir
+        self.engine = ReloadEngine(manager, deployment, settings, system)
+        self.orders = Orders(self.engine)
+        self._manager = manager
+        self._deployment = deployment
+        self._workspace = Workspace(self.root, deployment)
+        self._lock = threading.RLock()
+        self._pending: dict[Path, PendingBase] = {}
+        self._unreadable: dict[Path, str] = {}
+        self._unsettled: dict[Path, str] = {}
+        self._held: tuple[Path, ...] = ()
+        self._machine = FileMachine(settling or Settling(), read=read_file, is_risky=self._is_risky, identity=_name_in)
+        self._watcher: Watcher | None = None
+        self._system = system
+        self._mode = mode
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def begin(self, *, only: str | None = None) -> tuple[Folder, list[Start]]:
+        """Reads the folder as it is now. What to start with, and what there is to say about the files."""
+        on_disk = load_folder(self.root, deployment=self._deployment)
+        for path in self._files():
+            reading = read_file(path)
+            if reading.content is not None:
+                self._workspace.put(path, reading.content)
+                self._machine.remember(path, reading.content)
+        starts = self.engine.begin(self._workspace.folder(), only=only)
+        return on_disk, starts
+
+    def _files(self) -> list[Path]:
+        try:
+            return [path for path in walk(self.root) if role_of(path.name) in (FileRole.STRATEGY, FileRole.BASE)]
+        except OSError as error:
+            log.warning("the strategies folder cannot be read: %s", error)
+            return []
+
+    def start(self, *, watch: bool = True) -> None:
+        """Begins to look after what waits, and to watch the files."""
+        self.engine.start()
+        if watch:
+            self._watcher = Watcher(self.root, self._machine, self.on_events, clock=self._system, mode=self._mode)
+            self._watcher.start()
+
+    def close(self) -> None:
+        """Ends both. A change that is being carried out is waited for, within the limits of its steps."""
+        if self._watcher is not None:
+            self._watcher.stop()
+        self.engine.close()
+
+    @property
+    def watching(self) -> bool:
+        return self._watcher is not None
+
+    def wake(self) -> None:
+        """Look at the files now; from any thread, and from a signal handler."""
+        if self._watcher is not None:
+            self._watcher.wake()
+
+    def rescan(self, timeout_s: float) -> bool:
+        """Looks at the files now and waits until all that follows is done. False when something is still in the
+        writing, or being carried out, after `timeout_s`."""
+        if self._watcher is not None:
+            return self._watcher.settle(timeout_s) and self.engine.settled(timeout_s)
+        with self._lock:
+            for path in self._files():
+                reading = read_file(path)
+                if reading.content is not None and reading.content != self._workspace.content(path):
+                    self._workspace.put(path, reading.content)
+            for path in set(self._workspace.contents()) - set(self._files()):
+                self._workspace.remove(path)
+            self.engine.wish(self._workspace.folder())
+        return self.engine.settled(timeout_s)
+
+    def read_folder(self) -> Folder:
+        """The folder as it is on disk at this moment, settled or not."""
+        return load_folder(self.root, deployment=self._deployment)
+
+    def approve_deletions(self) -> list[str]:
+        """Lets the files be gone that went missing many at once."""
+        if self._watcher is None:
+            raise ConfigError("files are not being watched", hint="start without --no-watch")
+        return [path.as_posix() for path in self._watcher.approve_deletions()]
+
+    # -- what the watcher says -----------------------------------------------------------------------------------
+
+    def on_events(self, events: Sequence[FileEvent]) -> None:
+        """Takes in what has settled, and tells the engine how the folder looks now. On the watcher's thread."""
+        with self._lock:
+            changed = False
+            for event in events:
+                changed |= self._take(event)
+            if changed:
+                self._offer_pending_bases()
+                self.engine.wish(self._workspace.folder())
+
+    def _take(self, event: FileEvent) -> bool:
+        """Whether the contents have changed."""
+        match event:
+            case Settled(path=path, content=content):
+                self._unsettled.pop(path, None)
+                if role_of(path.name) is FileRole.BASE and self._workspace.content(path) is not None:
+                    self._pending[path] = PendingBase(content=content, broken={})
+                else:
+                    self._workspace.put(path, content)
+                return True
+            case Moved(old=old, new=new):
+                self._workspace.move(old, new)
+                return True
+            case Gone(path=path):
+                self._workspace.remove(path)
+                self._pending.pop(path, None)
+                return True
+            case Unreadable(path=path, reason=reason):
+                self._unreadable[path] = reason
+                self._notice("unreadable", f"{path} cannot be read: {reason}; what was read last is kept")
+            case Readable(path=path):
+                self._unreadable.pop(path, None)
+            case Unsettled(path=path, waiting=waiting):
+                self._unsettled[path] = waiting.value
+                self._notice("unsettled", f"{path} is not taken in: {waiting.value}")
+            case MassDeletionHeld(paths=paths):
+                self._held = paths
+                self._notice(
+                    "deletions_held",
+                    f"{len(paths)} strategy files are missing at once; nothing is removed before "
+                    "`runner approve --all-deletes`, or before they are back",
+                )
+            case MassDeletionReleased():
+                self._held = ()
+            case _:
+                assert_never(event)
+        return False
+
+    def _notice(self, code: str, text: str) -> None:
+        self._manager.notice(code, text)
+
+    # -- bases ---------------------------------------------------------------------------------------------------
+
+    def _offer_pending_bases(self) -> None:
+        """A changed base is taken in when no file that extends it becomes invalid; else nothing of it is."""
+        for path, pending in list(self._pending.items()):
+            before = {one.path: one for one in self._workspace.folder().loaded}
+            broken = {
+                one.name or one.path.name: _first_error(one)
+                for one in self._workspace.judged_with(path, pending.content)
+                if one.spec is None and before[one.path].spec is not None
+            }
+            if not broken:
+                self._workspace.put(path, pending.content)
+                del self._pending[path]
+            elif broken != pending.broken:
+                self._pending[path] = PendingBase(content=pending.content, broken=broken)
+                text = self._pending[path].text
+                self._notice("base_refused", f"the change of {path.name} is not applied to any file: {text}")
+                self.engine.refuse_base(path.name, broken, text)
+
+    # -- the brake -----------------------------------------------------------------------------------------------
+
+    def _is_risky(self, path: Path, content: bytes) -> bool:
+        """Whether a content loses settings against the one before, or lets a strategy risk more: half a file often
+        does, and is often valid."""
+        with self._lock:
+            old = self._workspace.content(path)
+            if old is None:
+                return False
+            if _keys(old) - _keys(content):
+                return True
+            for loaded in self._workspace.judged_with(path, content):
+                track = self.engine.tracks().get(loaded.name)
+                running = None if track is None else track.applied
+                if loaded.spec is None or running is None:
+                    continue
+                if direction_of(changes(running, loaded.spec)) is Direction.LOOSER:
+                    return True
+            return False
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    def watch_view(self) -> dict[str, Any]:
+        """How files are watched and what is in the way, as plain data."""
+        status = self._watcher.status() if self._watcher is not None else None
+        return {
+            "watching": status is not None,
+            "mode": None if status is None else status.mode.value,
+            "reason": "" if status is None else status.reason,
+            "last_scan": _iso(status.last_scan) if status is not None else None,
+            "files": len(self._workspace.contents()) if status is None else status.files,
+            "blind": {} if status is None else dict(status.blind),
+            "unreadable": {path.as_posix(): reason for path, reason in self._unreadable.items()},
+            "settling": _settling(status),
+            "deletions_held": [path.as_posix() for path in self._held],
+            "bases_refused": {path.as_posix(): pending.text for path, pending in self._pending.items()},
+        }
+
+    def metrics(self) -> str:
+        """In the text format that Prometheus reads."""
+        lines: list[str] = []
+
+        def family(name: str, kind: str, about: str, rows: Sequence[tuple[Mapping[str, Any], float]]) -> None:
+            lines.extend([f"# HELP {name} {about}", f"# TYPE {name} {kind}"])
+            for labels, value in rows:
+                said = ",".join(f'{key}="{_escaped(str(word))}"' for key, word in labels.items())
+                lines.append(f"{name}{{{said}}} {value:.17g}")
+
+        tracks = list(self.engine.tracks().values())
+        family(
+            "runner_spec_last_reload_success", "gauge", "1 when the newest version of the file is in force.",
+            [({"strategy": t.name}, float(_is_in_force(t))) for t in tracks],
+        )  # fmt: skip
+        family(
+            "runner_spec_last_reload_success_timestamp_seconds", "gauge", "When a version was put in force last.",
+            [({"strategy": t.name}, t.last_success.timestamp()) for t in tracks if t.last_success is not None],
+        )  # fmt: skip
+        stages = []
+        for t in tracks:
+            newest = t.running if t.newest is None else t.newest.generation
+            for stage, value in (("file", newest), ("store", t.stored_generation), ("running", t.running)):
+                stages.append(({"strategy": t.name, "stage": stage}, float(value)))
+        family("runner_spec_generation", "gauge", "Version of the file, in the store, and running.", stages)
+        blind = self._watcher.status().blind if self._watcher is not None else {}
+        family(
+            "runner_watch_blind_total", "counter", "Times that changes were found which nothing had announced.",
+            [({"cause": cause}, float(count)) for cause, count in blind.items()],
+        )  # fmt: skip
+        return "\n".join(lines) + "\n"
+
+
+def _is_in_force(track: Track) -> bool:
+    return track.newest is None or track.newest.generation == track.running
+
+
+def _settling(status: WatchStatus | None) -> dict[str, str]:
+    return {} if status is None else {path.as_posix(): waiting.value for path, waiting in status.settling.items()}
+
+
+def _iso(at: Any) -> str | None:
+    return None if at is None else str(at.isoformat())
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _keys(content: bytes) -> set[str]:
+    """The settings that a file says, whatever their values."""
+    root = parse_bytes(content, file="").root
+    return set(leaves(root.data())) if root is not None and root.is_mapping else set()
+
+
+def _name_in(content: bytes) -> str | None:
+    """The strategy that a file says it is; None when it does not."""
+    root = parse_bytes(content, file="").root
+    name = root.child("name") if root is not None else None
+    return name.value if name is not None and isinstance(name.value, str) else None
+
+
+def _first_error(loaded: Loaded) -> str:
+    problem = next(problem for problem in loaded.problems if problem.is_error)
+    return f"{problem.code} at {problem.file}:{problem.line}:{problem.column}: {problem.message}"

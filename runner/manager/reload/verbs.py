@@ -1,0 +1,243 @@
+"""What the control socket can be asked about files, versions and what holds in place of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from runner.errors import ConfigError
+from runner.manager.control import Verb
+from runner.manager.reload.drift import drift_of
+from runner.manager.reload.history import MAX_HISTORY, blame_view, diff_view, history_view
+from runner.manager.reload.plan import check_fresh, plan_view
+from runner.manager.reload.service import ReloadService
+from runner.manager.reload.track import Track
+
+RESCAN_TIMEOUT_S = 60.0
+"""How long a command waits for files that are still being written."""
+
+
+class ReloadVerbs:
+    """Binds the verbs to the reload service. Every answer is plain data."""
+
+    def __init__(self, service: ReloadService) -> None:
+        self._service = service
+
+    def verbs(self) -> dict[str, Verb]:
+        return {
+            "plan": self.plan,
+            "apply": self.apply,
+            "reload": self.reload,
+            "approve": self.approve,
+            "reject": self.reject,
+            "history": self.history,
+            "diff": self.diff,
+            "blame": self.blame,
+            "rollback": self.rollback,
+            "override": self.override,
+            "restore": self.restore,
+            "drift": self.drift,
+            "adopt": self.adopt,
+            "revert": self.revert,
+            "metrics": self.metrics,
+        }
+
+    async def plan(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """What the files would change."""
+        names = [str(name) for name in args.get("names") or ()]
+        return await asyncio.to_thread(self._plan, names)
+
+    def _plan(self, names: list[str]) -> dict[str, Any]:
+        folder = self._service.read_folder()
+        for name in names:
+            if name not in {one.name for one in folder.loaded}:
+                self._service.engine.track(name)  # raises with the known names
+        return plan_view(self._service.engine, folder, names)
+
+    async def apply(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Carries out a saved plan, or brings everything together now; what is held is approved by it."""
+        return await asyncio.to_thread(self._apply, dict(args))
+
+    def _apply(self, args: dict[str, Any]) -> dict[str, Any]:
+        service, engine = self._service, self._service.engine
+        plan = args.get("plan")
+        names = [str(name) for name in args.get("names") or ()]
+        if plan is not None:
+            names = check_fresh(engine, service.read_folder(), plan)
+        service.rescan(RESCAN_TIMEOUT_S)
+        for name in names:
+            if self._undecided(engine.track(name)):
+                service.orders.apply_now(name, actor=_actor(args), reason=_reason(args))
+        return self._results(names or sorted(engine.tracks()))
+
+    def _undecided(self, track: Track) -> bool:
+        return track.newest is not None and track.newest.state.value in ("held", "waiting")
+
+    async def reload(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Looks at the files now and waits until what follows is done."""
+        settled = await asyncio.to_thread(self._service.rescan, RESCAN_TIMEOUT_S)
+        name = args.get("name")
+        names = [str(name)] if name else sorted(self._service.engine.tracks())
+        return self._results(names) | {"settled": settled}
+
+    async def approve(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Puts a held version in force; `deletes` lets files go that went missing many at once."""
+        if args.get("deletes"):
+            released = await asyncio.to_thread(self._service.approve_deletions)
+            return {"released": released}
+        name, generation = _target(args)
+        orders = self._service.orders
+        await asyncio.to_thread(orders.approve, name, generation, actor=_actor(args), reason=_reason(args))
+        return self._results([name])
+
+    async def reject(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Says no to a held version."""
+        name, generation = _target(args)
+        await asyncio.to_thread(self._service.orders.reject, name, generation, actor=_actor(args), reason=_reason(args))
+        return self._results([name])
+
+    async def history(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """The versions of a strategy."""
+        limit = min(int(args.get("limit") or 20), MAX_HISTORY)
+        return await asyncio.to_thread(history_view, self._journal, str(args["name"]), limit=limit)
+
+    async def diff(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """What two versions say differently."""
+        return await asyncio.to_thread(diff_view, self._journal, str(args["name"]), int(args["old"]), int(args["new"]))
+
+    async def blame(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Which versions changed a field."""
+        return await asyncio.to_thread(blame_view, self._journal, str(args["name"]), str(args["field"]))
+
+    async def rollback(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Puts an old version in force, or with `file` its text back into the file."""
+        name, generation = _target(args)
+        orders = self._service.orders
+        if args.get("file"):
+            await asyncio.to_thread(orders.rollback_file, name, generation)
+            await asyncio.to_thread(self._service.rescan, RESCAN_TIMEOUT_S)
+        else:
+            await asyncio.to_thread(orders.rollback, name, generation, actor=_actor(args), reason=_reason(args))
+        return self._results([name])
+
+    async def override(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """A value in place of the file's that goes back by itself."""
+        name = str(args["name"])
+        lasts = timedelta(seconds=float(args["lasts_s"]))
+        await asyncio.to_thread(
+            self._service.orders.override,
+            name,
+            str(args["path"]),
+            args["value"],
+            lasts=lasts,
+            actor=_actor(args),
+            reason=_reason(args),
+        )
+        return self._results([name])
+
+    async def restore(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """The file's values hold again."""
+        name, path = str(args["name"]), args.get("path")
+        await asyncio.to_thread(self._service.orders.restore, name, path, actor=_actor(args), reason=_reason(args))
+        return self._results([name])
+
+    async def drift(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """What the store says differently than what runs, and what holds in place of the files."""
+        return await asyncio.to_thread(self._drift, args.get("name"))
+
+    def _drift(self, name: str | None) -> dict[str, Any]:
+        engine = self._service.engine
+        engine.compare_with_store()
+        tracks = [engine.track(name)] if name else list(engine.tracks().values())
+        rows = []
+        for track in tracks:
+            row, applied = engine.manager.strategies.get(track.name), track.applied
+            found = drift_of(row, applied) if row is not None and applied is not None else ()
+            held = {one.path: one for one in track.overlays}
+            for one in found:
+                overlay = held.get(one.path)
+                rows.append(
+                    {
+                        "strategy": track.name,
+                        "path": one.path,
+                        "file": one.running,
+                        "store": one.stored,
+                        "direction": one.direction.value,
+                        "in_force": "store" if overlay is not None and overlay.source == "store" else "file",
+                        "problem": one.problem,
+                    }
+                )
+        return {"drift": rows}
+
+    async def adopt(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes the store's values into the file."""
+        name = str(args["name"])
+        paths = tuple(str(path) for path in args.get("paths") or ())
+        written = await asyncio.to_thread(self._service.orders.adopt, name, paths)
+        await asyncio.to_thread(self._service.rescan, RESCAN_TIMEOUT_S)
+        return self._results([name]) | {"written": written}
+
+    async def revert(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Puts the file's values back into the store."""
+        name = str(args["name"])
+        await asyncio.to_thread(self._service.orders.revert, name, actor=_actor(args), reason=_reason(args))
+        return self._results([name])
+
+    async def metrics(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """In the text format that Prometheus reads."""
+        return {"text": self._service.metrics()}
+
+    @property
+    def _journal(self) -> Any:
+        return self._service.engine.manager.journal
+
+    def _results(self, names: list[str]) -> dict[str, Any]:
+        return {"strategies": [track_row(self._service.engine.track(name)) for name in names]}
+
+
+def track_row(track: Track) -> dict[str, Any]:
+    """What `status` and every answer about versions say of a strategy's file."""
+    newest = track.newest
+    waits = newest is not None and newest.state.value in ("held", "waiting", "refused")
+    return {
+        "strategy": track.name,
+        "generations": {
+            "file": None if track.wanted is None or newest is None else newest.generation,
+            "store": track.stored_generation,
+            "running": track.running,
+        },
+        "state": None if newest is None else newest.state.value,
+        "last_reload": None
+        if track.last_at is None
+        else {"at": track.last_at.isoformat(), "result": track.last_result},
+        "text": newest.text if newest is not None and waits else "",
+        "overrides": [
+            {
+                "path": one.path,
+                "value": one.value,
+                "source": one.source,
+                "actor": one.actor,
+                "reason": one.reason,
+                "expires_at": None if one.expires_at is None else one.expires_at.isoformat(),
+            }
+            for one in track.overlays
+        ],
+        "conditions": [condition.view() for condition in track.conditions.values()],
+    }
+
+
+def _target(args: Mapping[str, Any]) -> tuple[str, int]:
+    name, generation = args.get("name"), args.get("generation")
+    if not name or generation is None:
+        raise ConfigError("no version was named", hint="write NAME@GENERATION, as runner history shows them")
+    return str(name), int(generation)
+
+
+def _actor(args: Mapping[str, Any]) -> str:
+    return str(args.get("actor") or "operator")
+
+
+def _reason(args: Mapping[str, Any]) -> str:
+    return str(args.get("reason") or "")

@@ -1,0 +1,137 @@
+"""One look at the strategies folder: which files it holds, and what the file system says of each."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.spec.load import MAX_BYTES
+from runner.spec.names import MAX_FILES, FileRole, role_of, walk
+
+FILE_ROLES = (FileRole.STRATEGY, FileRole.BASE)
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What shows that a file may have changed. `ctime_ns` shows it where a copy preserves size and time of change."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which folder it is that a path leads to at the moment. Another one under the same name is another place."""
+
+    real: Path
+    """The path without links."""
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """The folder as it was found. Paths begin with `root` as it was given, wherever links lead at the moment."""
+
+    root: Path
+    place: Place | None
+    """None when there is no such folder, or it cannot be reached."""
+    files: Mapping[Path, FileStat]
+    """Strategies and bases; links are followed."""
+    unreadable: Mapping[Path, str] = field(default_factory=dict)
+    """Files, folders, or the root itself: what is there and cannot be looked at or into → why."""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is no such folder, as opposed to one that cannot be read."""
+        return self.place is None and not self.unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A file's content, and what the file system says of its path after it was read."""
+
+    content: bytes
+    stat: FileStat
+
+
+def take_scan(root: Path) -> Scan:
+    """Look at every file that counts under `root`. Never raises for what is there or is not."""
+    files: dict[Path, FileStat] = {}
+    unreadable: dict[Path, str] = {}
+    place = None
+    try:
+        place = find_place(root)
+        # The tree is walked where it really is: when a link is swapped meanwhile, this is the whole of one of the two.
+        skipped = len(place.real.parts)
+
+        def shown(path: Path) -> Path:
+            return root.joinpath(*path.parts[skipped:])
+
+        def refuse(path: Path, error: OSError) -> None:
+            if role_of(path.name) in FILE_ROLES or not path.is_symlink():
+                unreadable[shown(path)] = reason_of(error)
+
+        for path in walk(place.real, unreadable=refuse):
+            if role_of(path.name) not in FILE_ROLES:
+                continue
+            found = _look_at(path)
+            if isinstance(found, FileStat):
+                files[shown(path)] = found
+            elif found:
+                unreadable[shown(path)] = found
+            if len(files) > MAX_FILES:
+                return Scan(
+                    root=root, place=place, files={}, unreadable={root: f"it holds more than {MAX_FILES} files"}
+                )
+    except (FileNotFoundError, NotADirectoryError):
+        return Scan(root=root, place=None, files={})
+    except OSError as exc:
+        return Scan(root=root, place=place, files={}, unreadable={root: reason_of(exc)})
+    return Scan(root=root, place=place, files=files, unreadable=unreadable)
+
+
+def find_place(root: Path) -> Place:
+    """Where `root` leads, and that it can be listed. Raises OSError."""
+    real = Path(os.path.realpath(root))
+    os.scandir(real).close()  # the operating system watches a folder that we may not list without a word, and in vain
+    info = real.stat()
+    return Place(real, info.st_dev, info.st_ino)
+
+
+def read_file(path: Path) -> Reading:
+    """Read a file, a little more than a strategy may have at most. Raises OSError, also for what is no regular file."""
+    # Not blocking: a pipe that nobody writes to would stop us for ever.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError("it is not a regular file")
+        content = stream.read(MAX_BYTES + 1)
+    return Reading(content, _stat_of(os.stat(path)))
+
+
+def reason_of(error: OSError) -> str:
+    """Why the system refused, as a clause."""
+    reason = error.strerror or str(error)
+    return reason[:1].lower() + reason[1:]
+
+
+def _look_at(path: Path) -> FileStat | str:
+    """Why not, when it cannot be looked at; empty when it is gone."""
+    try:
+        info = os.stat(path)
+    except FileNotFoundError:
+        # What a link leads to may be on a volume that is not mounted: the file is there, its content is out of reach.
+        return "the link leads nowhere" if path.is_symlink() else ""
+    except OSError as exc:
+        return reason_of(exc)
+    return _stat_of(info) if stat.S_ISREG(info.st_mode) else "it is not a regular file"
+
+
+def _stat_of(info: os.stat_result) -> FileStat:
+    return FileStat(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
