@@ -106,8 +106,8 @@ def daemon(monkeypatch):
         outcome: int | Exception = 0
         asked: tuple = ()
 
-        def run(self, config, *, only=None, once=False, ready=None):
-            self.asked = (config.state_dir.name, only, once)
+        def run(self, config, *, only=None, once=False, watch=True, ready=None):
+            self.asked = (config.state_dir.name, only, once, watch)
             ready()
             if isinstance(self.outcome, Exception):
                 raise self.outcome
@@ -120,8 +120,13 @@ def daemon(monkeypatch):
 
 def test_run_hands_over_what_was_said_and_tells_when_it_is_ready(say, daemon):
     said = say("run", "--only", "TREND", "--once", "--state-dir", "here")
-    assert (said.code, said.out, daemon.asked) == (0, "", ("here", "TREND", True))
+    assert (said.code, said.out, daemon.asked) == (0, "", ("here", "TREND", True, True))
     assert said.err == "ready: look with `runner status`, stop with Ctrl-C\n"
+
+
+def test_run_can_leave_files_alone(say, daemon):
+    assert say("run", "--no-watch").code == 0
+    assert daemon.asked == (".runner", None, False, False)
 
 
 def test_run_with_json_tells_a_program_when_it_is_ready(say, daemon):

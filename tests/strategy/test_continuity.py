@@ -10,7 +10,7 @@ from typing import Any
 from strategy_support import Seen, files, spec, write_prices
 
 from runner.gateway.settings import UNLIMITED
-from runner.manager.app import start_all
+from runner.manager.app import first_look, reloading, start_all
 from runner.manager.sync import sync_rows
 from runner.model.events import Filled, Source
 from runner.model.orders import Purpose
@@ -115,7 +115,8 @@ def test_a_disabled_strategy_guards_what_it_holds_and_opens_nothing(build: Any, 
     first.manager.close()  # the second order waits for the next open
 
     second = build({"s.yaml": text + "enabled: false\n"}, state=tmp_path, gateway=first.gateway)
-    assert start_all(second.manager, load_folder(second.folder).specs, None, start=True) == []
+    with reloading(second.manager) as service:
+        assert start_all(second.manager, first_look(service, None), None) == []
     assert [runtime.name for runtime in second.manager.runtimes] == ["OFF"]
     second.manager.wait_until_warm("OFF", 30)
     second.run_to(end)

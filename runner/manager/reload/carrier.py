@@ -131,7 +131,7 @@ class Carrier:
             if version is not None:
                 versions.adopt(track.name, version)
             else:
-                versions.note(track.name, wanted, generation.generation)
+                self._bring_up(track, wanted, generation.generation)
         except BaseException:
             if before is not None:
                 self._put_back(before)
@@ -144,7 +144,20 @@ class Carrier:
         if self._lives(track):
             versions.adopt(track.name, versions.prepare(track.name, wanted, generation))
         else:
-            versions.note(track.name, wanted, generation)
+            self._bring_up(track, wanted, generation)
+
+    def _bring_up(self, track: Track, wanted: StrategySpec, generation: int) -> None:
+        """A strategy that does not run learns of its new version, and is started with it unless an operator stopped
+        it: it may have been disabled, or have failed because of what has just been mended."""
+        self._manager.versions.note(track.name, wanted, generation)
+        stopped = self._manager.journal.operator_state(track.name) == "stopped"
+        if not stopped and (wanted.enabled or self.exposed(track.name)):
+            self._manager.start_strategy(track.name, wanted, generation=generation)
+
+    def exposed(self, name: str) -> bool:
+        """Whether the strategy has positions or working orders."""
+        held = any(position.quantity for position in self._manager.portfolio_manager.positions(name))
+        return held or bool(self._manager.journal.intents(open_only=True, strategy=name))
 
     def _lives(self, track: Track) -> bool:
         return self._manager.versions.is_running(track.name)

@@ -153,7 +153,7 @@ class ReloadEngine:
         track.applied, track.running = self.revived(last), last.generation
         if track.in_force is None:
             return None
-        exposed = self._removal.exposed(name)
+        exposed = self.carrier.exposed(name)
         many = len(gone) > 1 and len(gone) >= 0.3 * len(known)
         if not exposed and not many:
             self._removal.forget(track, Occasion(cause="remove"))
@@ -330,7 +330,7 @@ class ReloadEngine:
                 )
             track.applied, track.running = spec, track.newest.generation
             self.carrier.store_row(track)
-            if wanted.enabled or self._removal.exposed(track.name):
+            if wanted.enabled or self.carrier.exposed(track.name):
                 self.manager.start_strategy(track.name, wanted, generation=track.running)
         except RunnerError as error:
             track.applied, track.running = None, 0

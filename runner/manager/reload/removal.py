@@ -27,16 +27,11 @@ class Removal:
         self._manager = manager
         self._carrier = carrier
 
-    def exposed(self, name: str) -> bool:
-        """Whether the strategy has positions or working orders."""
-        held = any(position.quantity for position in self._manager.portfolio_manager.positions(name))
-        return held or bool(self._manager.journal.intents(open_only=True, strategy=name))
-
     def remove(self, track: Track, occasion: Occasion) -> None:
         """The file is gone for good. A strategy with nothing to guard ends; one with positions is held or closed."""
         runtime = self._manager.versions.runtimes.get(track.name)
         now = self._manager.clock.now()
-        if not self.exposed(track.name):
+        if not self._carrier.exposed(track.name):
             self.forget(track, occasion)
             return
         if runtime is None or runtime.held:
@@ -64,4 +59,4 @@ class Removal:
     def is_over(self, name: str) -> bool:
         """Whether a strategy that was kept for its positions holds none any more."""
         runtime = self._manager.versions.runtimes.get(name)
-        return runtime is not None and runtime.held and not self.exposed(name)
+        return runtime is not None and runtime.held and not self._carrier.exposed(name)
