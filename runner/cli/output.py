@@ -135,7 +135,14 @@ def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]], settings: Se
     screen.print(table)
 
 
-PHASE_STYLES = {"Running": "green", "Warming": "cyan", "Paused": "yellow", "Failed": "red", "Stopped": "dim"}
+PHASE_STYLES = {
+    "Running": "green",
+    "Warming": "cyan",
+    "Paused": "yellow",
+    "Held": "yellow",
+    "Failed": "red",
+    "Stopped": "dim",
+}
 
 
 def _style(tone: str, cell: str) -> str:

@@ -10,6 +10,7 @@ from runner.cli.ask import ask
 from runner.cli.group import Command
 from runner.cli.output import NOTHING, Column, moment, number, percent, show_json, show_table
 from runner.cli.settings import Settings
+from runner.cli.versions import generations
 
 COLUMNS = (
     Column("Strategy"),
@@ -30,6 +31,7 @@ COLUMNS = (
 def status(settings: Settings, name: str | None) -> None:
     """Show the runner, its account and its strategies; with NAME, one of them.
 
+    Gen is the version of the file, in the store and running, one number where they agree.
     Exposure is the value of its positions as a fraction of account equity, P&L is in base currency after
     commissions, Orders are those of the session. Without a running runner the journal is shown instead.
     """
@@ -45,9 +47,41 @@ def status(settings: Settings, name: str | None) -> None:
             click.echo(f"{line['name']}: {line['reason']}")
     for text in result.get("locked", ()):
         click.echo(f"locked: {text}")
+    for line in result["strategies"]:
+        for text in notes(line.get("reload") or {}):
+            click.echo(f"{line['name']}: {text}")
+    for text in watch_notes(result.get("watch") or {}):
+        click.echo(text)
     if result.get("warming"):
         click.echo(f"fetching history of {result['warming']}")
     click.echo(headline(result))
+
+
+def notes(reload: dict[str, Any]) -> list[str]:
+    """What there is to say about a strategy's file: a version that is not in force, and what holds in place of it."""
+    found = []
+    state = reload.get("state")
+    if state in ("refused", "held", "waiting"):
+        shown = reload["generations"]
+        found.append(f"generation {shown['file']} {state}: {reload['text']}")
+    for one in reload.get("overrides", ()):
+        until = f" until {moment(one['expires_at'])} UTC" if one["expires_at"] else ""
+        why = f" ({one['reason']})" if one["reason"] else ""
+        found.append(f"{one['path']} is {one['value']}, from the {one['source']}{until}{why}")
+    for condition in reload.get("conditions", ()):
+        if condition["type"] == "Drifted" and condition["status"] == "True":
+            found.append(f"{condition['reason']}: {condition['message']}")
+    return found
+
+
+def watch_notes(watch: dict[str, Any]) -> list[str]:
+    """What is in the way of watching the files."""
+    found = [f"{file} cannot be read: {reason}" for file, reason in watch.get("unreadable", {}).items()]
+    found += [f"{file}: its change is not applied: {text}" for file, text in watch.get("bases_refused", {}).items()]
+    held = watch.get("deletions_held") or []
+    if held:
+        found.append(f"{len(held)} files went missing at once and are held: runner approve --all-deletes")
+    return found
 
 
 def headline(result: dict[str, Any]) -> str:
@@ -61,17 +95,26 @@ def headline(result: dict[str, Any]) -> str:
     if result.get("running") is False:
         parts.append("runner not running")
     else:
+        watch = result.get("watch")
+        if watch is not None:
+            parts.append(f"watch {watch['mode']}" if watch["watching"] else "not watching files")
         parts.append(f"IB {'connected' if result.get('connected') else 'NOT CONNECTED'} ({result.get('gateway', '')})")
     if result.get("time"):
         parts.append(f"{moment(result['time'])} UTC")
     return " · ".join(parts)
 
 
+def _generations(line: dict[str, Any]) -> str:
+    """`9/8/8` of a file that is watched, else the one number there is."""
+    reload = line.get("reload")
+    return number(line.get("generation"), places=0) if not reload else generations(reload["generations"])
+
+
 def _row(line: dict[str, Any]) -> list[str]:
     return [
         line["name"],
         line.get("phase") or NOTHING,
-        number(line.get("generation"), places=0),
+        _generations(line),
         number(line.get("positions"), places=0),
         percent(line.get("exposure")),
         number(line.get("day_pnl"), signed=True),

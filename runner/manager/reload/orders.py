@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import stat
-import tempfile
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +15,7 @@ from runner.manager.reload.engine import ReloadEngine
 from runner.manager.reload.track import PARAMS, Track, overlaid
 from runner.model.events import ReloadResult
 from runner.spec.edit import Change as Edit
-from runner.spec.edit import edited
+from runner.spec.edit import edited, write_text
 from runner.spec.load import read_document
 from runner.spec.spec import StrategySpec
 from runner.store.generations import GenerationState, Overlay
@@ -210,31 +206,3 @@ class Orders:
         if spec is None:
             raise NotDecided(f"generation {generation} of {track.name} cannot be built any more")
         return replace(spec, source=found.source)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replaces a file in one step, keeping its permissions. ConfigError when that is not possible."""
-    target = path.resolve()
-    try:
-        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o644
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
-            os.chmod(name, mode)
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from None
-
-
-def value_of(text: str) -> Any:
-    """A value as it is typed on a command line: JSON where it is, else text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

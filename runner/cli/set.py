@@ -1,0 +1,127 @@
+"""`runner set|restore`: one value of a strategy, in its file or for a while in place of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.cli.client import NotRunning
+from runner.cli.group import Command
+from runner.cli.output import show_json
+from runner.cli.settings import Settings
+from runner.cli.versions import order, show_strategies
+from runner.errors import ConfigError, ExitCode, SpecError
+
+if TYPE_CHECKING:
+    from runner.spec.config import RunnerConfig
+    from runner.spec.folder import Loaded
+
+_LASTS = re.compile(r"([1-9][0-9]{0,3})([smhd])\Z", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@click.argument("field")
+@click.argument("value")
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept and shown by history.")
+@click.option("--for", "lasts", metavar="TIME", help="Not in the file: in place of it for so long, as 30m, 2h or 1d.")
+@click.pass_context
+def set_value(ctx: click.Context, name: str, field: str, value: str, reason: str, lasts: str | None) -> None:
+    """Set FIELD of NAME to VALUE in its file, comments and layout kept, and wait for the result.
+
+    FIELD is a dotted path such as params.max_daily_loss. The changed file is checked before it is written. With --for
+    the file stays as it is: the value holds in place of it and goes back by itself.
+    """
+    settings = ctx.ensure_object(Settings)
+    if lasts is not None:
+        if not reason:
+            raise click.UsageError("--for needs a --reason: somebody will find it in place of the file")
+        args = {"name": name, "path": field, "value": _value(value), "lasts_s": _seconds(lasts), "reason": reason}
+        ctx.exit(show_strategies(settings, order(settings, "override", **args)))
+    config = settings.load_config()
+    loaded = _file_of(config, name)
+    text = _edited(config, loaded, field, value)
+    from runner.spec.edit import write_text
+
+    write_text(loaded.path, text)
+    settings.note(f"{loaded.path}: {field} is {value}")
+    try:
+        result = order(settings, "reload", name=name)
+    except NotRunning:
+        settings.note("no runner is running; it takes the file as it is when it starts")
+        if settings.json:
+            show_json({"strategies": []})
+        ctx.exit(ExitCode.OK)
+    ctx.exit(show_strategies(settings, result))
+
+
+def _file_of(config: RunnerConfig, name: str) -> Loaded:
+    from runner.cli.ask import shown
+    from runner.spec.deployment import Deployment
+    from runner.spec.folder import load_folder
+
+    folder = load_folder(Path(shown(config.strategies_dir)), deployment=Deployment.of(config))
+    found = [one for one in folder.loaded if one.name == name]
+    if not found:
+        known = ", ".join(sorted(one.name for one in folder.loaded if one.name)) or "none"
+        raise ConfigError(f"no file in {shown(config.strategies_dir)} has the strategy {name} (there are: {known})")
+    if len(found) > 1:
+        files = ", ".join(one.path.name for one in found)
+        raise SpecError(f"{name} is in several files: {files}", hint="only one of them can have the name")
+    return found[0]
+
+
+def _edited(config: RunnerConfig, loaded: Loaded, field: str, value: str) -> str:
+    """The text of the file with the value in it. SpecError with every problem when that would not be valid."""
+    from runner.spec.deployment import Deployment
+    from runner.spec.edit import REMOVE, Change, edited
+    from runner.spec.folder import load_text
+    from runner.spec.load import read_document
+
+    path = tuple(field.split("."))
+    text = edited(read_document(loaded.path), Change(path, REMOVE if value == "" else _value(value)))
+    tried = load_text(text, path=loaded.path, root=config.strategies_dir, deployment=Deployment.of(config))
+    errors = [problem for problem in tried.problems if problem.is_error]
+    before = {(problem.code, problem.message) for problem in loaded.problems}
+    fresh = [problem for problem in errors if (problem.code, problem.message) not in before]
+    if fresh:
+        raise SpecError(f"{field} cannot be {value}; the file was left as it is", fresh)
+    return text
+
+
+def _value(text: str) -> Any:
+    """A value as it is typed: YAML's numbers and flags, JSON's lists and mappings, else text."""
+    from runner.spec.load import resolve_plain
+
+    if text[:1] in ("[", "{", '"'):
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise click.UsageError(f"{text} is not JSON") from None
+    try:
+        return resolve_plain(text) if text else text
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _seconds(text: str) -> float:
+    match = _LASTS.match(text)
+    if match is None:
+        raise click.UsageError(f"{text!r} is not a time; write it as 30m, 2h or 1d")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@click.argument("field", required=False)
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept and shown by history.")
+@click.pass_context
+def restore(ctx: click.Context, name: str, field: str | None, reason: str) -> None:
+    """End what holds in place of the file of NAME: of one FIELD, or of all."""
+    settings = ctx.ensure_object(Settings)
+    ctx.exit(show_strategies(settings, order(settings, "restore", name=name, path=field, reason=reason)))
