@@ -13,14 +13,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from runner.errors import ConfigError
-from runner.store.arctic_store import LIBRARIES, OPENING, Store, masked
+from runner.store.arctic_store import LIBRARIES, OPENING, Store, exists, masked
 
-__all__ = ["LIBRARIES", "Store", "exit_cleanly", "get_ac", "normal_uri", "s3_uri"]
+__all__ = ["LIBRARIES", "Store", "exit_cleanly", "get_ac", "look_at", "normal_uri", "s3_uri"]
 
 DEFAULT_PATH = Path(".runner/arctic")
 DEFAULT_MAP_SIZE = "16GB"
@@ -38,20 +38,38 @@ def get_ac(uri: str | None = None, settings: Mapping[str, Any] | None = None) ->
     """
     uri = normal_uri(uri or f"lmdb://{DEFAULT_PATH.absolute()}")
     with OPENING:
-        store = _acquire(uri)
-        try:
-            stored = dict(store.settings())
-            stored.update(settings or {})
-            if stored.get("storage", "local") not in ("local", "s3"):
-                raise ConfigError(f"storage in general/settings is {stored['storage']!r}, not local or s3")
-            if stored.get("storage") != "s3" or not uri.startswith(("lmdb://", "mem://")):
-                return store
-            bucket = s3_uri(stored)
-        except BaseException:
-            store.close()
-            raise
+        return _through_settings(uri, _acquire, settings or {})
+
+
+def look_at(uri: str) -> Store | None:
+    """The store that `get_ac` would open, to read from, also beside a running runner; None when there is none yet.
+
+    Nothing is made and nothing is written, but for the table of readers in `lock.mdb` that LMDB keeps beside a local
+    store. Raises as `get_ac`.
+    """
+    uri = normal_uri(uri)
+    if uri.startswith("mem://") or not exists(uri):
+        return None
+    with OPENING:
+        return _through_settings(uri, lambda uri: _found(uri) or Store(uri, read_only=True), {})
+
+
+def _through_settings(uri: str, acquire: Callable[[str], Store], settings: Mapping[str, Any]) -> Store:
+    """The store at `uri`, or the bucket that its settings name."""
+    store = acquire(uri)
+    try:
+        stored = dict(store.settings())
+        stored.update(settings)
+        if stored.get("storage", "local") not in ("local", "s3"):
+            raise ConfigError(f"storage in general/settings is {stored['storage']!r}, not local or s3")
+        if stored.get("storage") != "s3" or not uri.startswith(("lmdb://", "mem://")):
+            return store
+        bucket = s3_uri(stored)
+    except BaseException:
         store.close()
-        return _acquire(bucket)
+        raise
+    store.close()
+    return acquire(bucket)
 
 
 def s3_uri(settings: Mapping[str, Any]) -> str:
@@ -119,10 +137,16 @@ def _identity(uri: str) -> str:
     return uri.partition("?")[0]
 
 
-def _acquire(uri: str) -> Store:
+def _found(uri: str) -> Store | None:
+    """The store when this process has it open already."""
     found = _open_stores.get(_identity(uri)) if not uri.startswith("mem://") else None
+    return None if found is None else found.share()
+
+
+def _acquire(uri: str) -> Store:
+    found = _found(uri)
     if found is not None:
-        return found.share()
+        return found
     store = Store(uri, _forget)
     _open_stores[_key(store)] = store
     return store

@@ -60,9 +60,11 @@ class Store:
     write or on closing, so neither happens any more in this process.
     """
 
-    def __init__(self, uri: str, released: Callable[[Store], None] | None = None) -> None:
-        """Opens `uri` (as `normal_uri` makes it). `released` is called when the client is let go of."""
+    def __init__(self, uri: str, released: Callable[[Store], None] | None = None, *, read_only: bool = False) -> None:
+        """Opens `uri` (as `normal_uri` makes it). `released` is called when the client is let go of. `read_only` makes
+        no library and refuses every write."""
         self.uri = uri
+        self.read_only = read_only
         self._released = released
         self.poisoned: str = ""
         """Why nothing may be written any more; empty when all is well."""
@@ -72,7 +74,7 @@ class Store:
         self._path, self._map_bytes = _local_path(uri)
         self._arctic: Any = _open_arctic(uri, self._path)
         try:
-            for name in LIBRARIES:
+            for name in () if read_only else LIBRARIES:
                 self.library(name)
         except BaseException:
             self.release()
@@ -97,11 +99,12 @@ class Store:
             found = self._libraries.get(name)
             if found is not None:
                 return found
+            create = create and not self.read_only
             import arcticdb
 
             client = self.ac
             try:
-                if name not in LIBRARIES and (not create or client.has_library(name)):
+                if self.read_only or (name not in LIBRARIES and (not create or client.has_library(name))):
                     library = client.get_library(name)
                 else:
                     options = arcticdb.LibraryOptions(**LIBRARIES.get(name, SERIES))
@@ -129,7 +132,11 @@ class Store:
     def symbols(self, library: str) -> list[str]:
         """Names of the symbols in a library, sorted."""
         with self._reading(library, "", "list"):
-            return sorted(str(name) for name in self.library(library).list_symbols())
+            handle = self.library(library)
+            if self.read_only:
+                # The public call keeps a list of the symbols in the library, and tidies it up when it is asked.
+                return sorted(str(name) for name in handle._nvs.list_symbols(use_symbol_list=False))
+            return sorted(str(name) for name in handle.list_symbols())
 
     def has_symbol(self, library: str, symbol: str) -> bool:
         with self._reading(library, symbol, "look for"):
@@ -208,6 +215,8 @@ class Store:
 
     def settings(self) -> dict[str, Any]:
         """`general`/`settings`: two text columns, `key` and `value`, the value as JSON."""
+        if self.read_only and not self.has_library("general"):
+            return {}
         frame = self.read("general", "settings")
         if frame is None:
             return {}
@@ -269,6 +278,8 @@ class Store:
         return _Guard(self, library, symbol, operation, writes=True)
 
     def _refuse_when_full(self, library: str) -> None:
+        if self.read_only:
+            raise StoreError(f"the ArcticDB store {masked(self.uri)} was opened to read only")
         if self.poisoned:
             raise StoreError(
                 f"the ArcticDB store {masked(self.uri)} is not written to after a failure: {self.poisoned}",
@@ -360,6 +371,17 @@ def _ignore_known_warning() -> None:
 
 def _is_refusal(text: str) -> bool:
     return _REFUSALS.search(text) is not None
+
+
+def exists(uri: str) -> bool:
+    """Whether there is a store at a local `uri`, which an empty folder is not; True for a bucket, which must exist."""
+    path, _ = _local_path(uri)
+    if path is None:
+        return True
+    try:
+        return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+    except OSError as error:
+        raise StoreError(f"cannot read the ArcticDB store {path}: {error.strerror}") from error
 
 
 def _open_arctic(uri: str, path: Path | None) -> Any:

@@ -29,6 +29,9 @@ LIBRARY, SYMBOL = "general", "strategies"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """A strategy's name is also the name of its symbols in ArcticDB."""
 
+MANAGED_BY = "runner"
+"""In `managed_by`: the row mirrors a YAML file."""
+
 NO_CLIENT_ID = -1
 """Stored while a strategy has no client id yet."""
 
@@ -60,6 +63,11 @@ class StrategyRow:
     updated_at: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Columns that are not ours."""
+
+    @property
+    def hand_written(self) -> bool:
+        """Whether it is a strategy in Python, whose row no YAML file owns."""
+        return bool(self.filename) and self.managed_by != MANAGED_BY
 
     def params_dict(self) -> dict[str, Any]:
         """`params` as a dict; StoreError when it is not a JSON object."""
@@ -137,11 +145,15 @@ class StrategyTable:
         with self._lock:
             row = self._rows.get(strategy) or StrategyRow(strategy=strategy)
             if row.client_id is None:
-                taken = [one.client_id for one in self._rows.values() if one.client_id is not None]
-                row = replace(row, client_id=max([base - 1, *taken]) + 1)
+                row = replace(row, client_id=next_client_id(self._rows.values(), base))
                 self.upsert([row])
             assert row.client_id is not None
             return row.client_id
+
+
+def next_client_id(rows: Iterable[StrategyRow], base: int) -> int:
+    """The client id that the next strategy gets: at least `base`, and above every one that was ever given."""
+    return max([base - 1, *(row.client_id for row in rows if row.client_id is not None)]) + 1
 
 
 def _check_name(name: str) -> None:

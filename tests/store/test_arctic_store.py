@@ -13,7 +13,7 @@ import pytest
 
 from runner.errors import ConfigError, RunnerError, StoreCorrupt, StoreError
 from runner.store import arctic_store
-from runner.store.arctic_manager import LIBRARIES, Store, get_ac, normal_uri, s3_uri
+from runner.store.arctic_manager import LIBRARIES, Store, get_ac, look_at, normal_uri, s3_uri
 from runner.store.strategies import StrategyTable
 
 FRAME = pd.DataFrame({"a": [1.0, 2.0]})
@@ -263,3 +263,48 @@ def test_journal_codec_and_state_directory_need_neither_pandas_nor_arcticdb() ->
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_looking_makes_no_store_where_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert look_at("mem://") is None
+    for name in ("none", "empty"):
+        assert look_at(f"lmdb://{tmp_path / name}") is None
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+
+
+def test_looking_reads_what_is_there_and_writes_nothing(path: Path) -> None:
+    before = {file: file.read_bytes() for file in path.rglob("data.mdb")}
+    store = look_at(f"lmdb://{path}?map_size=64MB")
+    assert store is not None
+    with store:
+        assert store.symbols("general") == ["thing"]
+        assert len(store.read("general", "thing")) == 5000
+        assert store.list_libraries() == sorted(LIBRARIES)
+        with pytest.raises(StoreError, match="no library other"):
+            store.library("other")
+        for refused in (
+            lambda: store.write("general", "new", FRAME),
+            lambda: store.append("fills", {"A": (FRAME, {})}),
+            lambda: store.delete("general", "thing"),
+        ):
+            with pytest.raises(StoreError, match="to read only"):
+                refused()
+    assert {file: file.read_bytes() for file in path.rglob("data.mdb")} == before
+
+
+def test_looking_at_a_store_that_is_open_here_shares_it(path: Path) -> None:
+    with get_ac(f"lmdb://{path}?map_size=64MB") as store:
+        assert look_at(f"lmdb://{path}") is store
+        store.close()
+        assert store.symbols("general") == ["thing"]
+
+
+def test_looking_at_a_store_of_another_program_needs_no_base_library(tmp_path: Path) -> None:
+    import arcticdb
+
+    arcticdb.Arctic(f"lmdb://{tmp_path / 'theirs'}?map_size=64MB").create_library("us_stocks")
+    store = look_at(f"lmdb://{tmp_path / 'theirs'}?map_size=64MB")
+    assert store is not None
+    with store:
+        assert (store.settings(), store.list_libraries(), store.symbols("us_stocks")) == ({}, ["us_stocks"], [])
