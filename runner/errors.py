@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 
 class ExitCode(IntEnum):
@@ -129,9 +129,14 @@ class ClientIdInUse(GatewayError):
 
 
 class WrongAccount(GatewayError):
-    """The session's accounts are not the configured one, or a live account was met without the live opt-in."""
+    """The session's accounts are not the configured one, or a live account was met without the live opt-in. `setting`
+    is what has to change under `ib` in runner.yaml: account, mode or live_accounts."""
 
     exit_code = ExitCode.CONFIG
+
+    def __init__(self, message: str, *, setting: Literal["account", "mode", "live_accounts"], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.setting = setting
 
 
 class OrderRejected(GatewayError):
@@ -141,9 +146,16 @@ class OrderRejected(GatewayError):
 
 
 class ContractNotFound(GatewayError):
-    """IB knows no such contract (error 200), or more than one."""
+    """IB knows no such contract (error 200), or more than one: then `candidates` are these, each a
+    `runner.model.instruments.Instrument`."""
 
     exit_code = ExitCode.PROBLEMS
+
+    def __init__(
+        self, message: str, *, code: int = 0, text: str = "", hint: str = "", candidates: Sequence[Any] = ()
+    ) -> None:
+        super().__init__(message, code=code, text=text, hint=hint)
+        self.candidates = tuple(candidates)
 
 
 class NoMarketData(GatewayError):

@@ -11,6 +11,8 @@ from runner.model.sessions import CALENDAR_OF_EXCHANGE, Sessions, sessions
 
 DEFAULT_CALENDAR = "XNYS"
 _RTH_SECONDS = 23_400
+ALL_HOURS = timedelta(hours=16)
+"""A stock's day with the hours before and after the session."""
 
 
 def calendar_of(instrument: Instrument) -> str:
@@ -64,6 +66,27 @@ def completed(bars: list[Bar], size: BarSize, instrument: Instrument, regular_ho
     while count and bar_end(bars[count - 1].start, size, instrument, regular_hours) > now:
         count -= 1
     return bars[:count]
+
+
+def bars_since(start: datetime, now: datetime, size: BarSize, instrument: Instrument, regular_hours: bool) -> int:
+    """About how many completed bars of the instrument there are from `start` to `now`.
+
+    By the sessions of its calendar; with all hours a session counts for ALL_HOURS at least, and what lies before the
+    calendar's first session for five days a week.
+    """
+    if size in (BarSize.WEEK_1, BarSize.MONTH_1):
+        return max(0, int((now - start) / size.length))
+    calendar = sessions(calendar_of(instrument))
+    inside = [session for session in calendar.between(start.date(), now.date()) if session.close <= now]
+    lengths = [session.close - session.open for session in inside]
+    if inside and start.date() < calendar.first_day:
+        weekdays = int((calendar.first_day - start.date()).days * 5 / 7)
+        lengths += [lengths[0]] * weekdays
+    if not size.intraday:
+        return len(lengths)
+    if not regular_hours:
+        lengths = [max(length, ALL_HOURS) for length in lengths]
+    return sum(math.ceil(length / size.length) for length in lengths)
 
 
 def bars_between(start: datetime, end: datetime, size: BarSize, regular_hours: bool) -> int:

@@ -10,17 +10,17 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 
 from ib_async import BarData
 
 from runner.broker.bar_times import bars_between, calendar_of, completed
 from runner.broker.pacing import HistoryPacer
-from runner.broker.requests import REQUEST_TIMEOUT_S, answer, is_no_data
+from runner.broker.requests import REQUEST_TIMEOUT_S, answer, forget, is_no_data
 from runner.broker.session import Session
 from runner.broker.wire import bar_from_ib, to_ib_contract
-from runner.errors import NoMarketData, NotConnected, PacingLimit, StoreError
+from runner.errors import GatewayError, NoMarketData, NotConnected, PacingLimit, StoreError
 from runner.model.bar_requests import duration_for
 from runner.model.bars import Bar, BarSize
 from runner.model.clock import Clock, utc
@@ -33,6 +33,8 @@ MAX_EMPTY = 3
 """Chunks in a row without a bar after which history is taken to begin."""
 MAX_RETRIES = 3
 ALL_BARS = 1_000_000
+BEGINNING_TIMEOUT_S = 15.0
+"""IB never answers this question for some contracts."""
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +111,7 @@ class HistoryService:
             work = self._get(instrument, size, count_or_duration, what_to_show(instrument, what), rth, end)
             task = asyncio.get_running_loop().create_task(work)
             self._asking[key] = task
-            task.add_done_callback(lambda _: self._asking.pop(key, None))
+            task.add_done_callback(lambda done: forget(self._asking, key, done))
         return list(await asyncio.shield(task))
 
     async def _get(
@@ -137,6 +139,24 @@ class HistoryService:
         if since is not None:
             return [bar for bar in bars if bar.start >= since]
         return bars if count is None else bars[-count:]
+
+    async def begins(self, instrument: Instrument, what: str = "TRADES", rth: bool = True) -> datetime:
+        """When IB's data of the instrument begin, aware UTC. Of short bars IB keeps the newest only.
+
+        Raises NoMarketData, ContractNotFound, NotConnected, GatewayError.
+        """
+        name = f"the beginning of the data of {instrument}"
+        contract, what = to_ib_contract(instrument), what_to_show(instrument, what)
+        async with self._pacer.open:
+            try:
+                found: date = await answer(
+                    self._ib.reqHeadTimeStampAsync(contract, what, rth, formatDate=2), name, BEGINNING_TIMEOUT_S
+                )
+            except ValueError as error:
+                raise GatewayError(f"{name}: IB's answer is no time: {error}") from error
+        if not isinstance(found, datetime):
+            return datetime.combine(found, time(), UTC)
+        return utc(found if found.tzinfo is not None else found.replace(tzinfo=UTC))
 
     async def request(
         self, instrument: Instrument, size: BarSize, what: str, rth: bool, end: datetime, duration: str

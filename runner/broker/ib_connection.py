@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ib_async import IB, StartupFetch
 
 from runner.broker.clock import BrokerClock
-from runner.broker.codes import CLIENT_ID_IN_USE
+from runner.broker.codes import CLIENT_ID_IN_USE, INVALID_REQUEST
 from runner.broker.session import Session, shorten_reprs
 from runner.errors import ClientIdInUse, GatewayError, NotConnected, WrongAccount
 
@@ -30,6 +31,11 @@ HEARTBEAT_DEADLINE_S = 3.0
 HEARTBEAT_MISSES = 2
 PAPER_PREFIX = "D"
 """IB's paper accounts begin with D (DU…, DF…)."""
+LOOKING_CLIENT_ID = 1_100_000
+"""Client ids of sessions that only look begin here, above every id that a runner can use: `ib.client_id_base` is at
+most 999,999, and the sessions of strategies have the 31 ids from there."""
+LOOKING_TRIES = 8
+"""Ids that are tried when another process, on another machine, looks under the same one."""
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +93,52 @@ async def connect_to_ib(settings: IBSettings, client_id: int, *, follow: bool = 
     else:
         ib.client.cancelPositions()
     return ib
+
+
+async def connect_to_look(settings: IBSettings, *, follow: bool = False) -> Session:
+    """A session beside those of a runner that may be running: under an id that none of them can have, without orders.
+
+    The id is LOOKING_CLIENT_ID plus the number of this process, or the next one that is free. A gateway whose API is
+    read-only accepts the session too. Raises as `connect_to_ib`.
+    """
+    first = LOOKING_CLIENT_ID + os.getpid()
+    for client_id in range(first, first + LOOKING_TRIES - 1):
+        try:
+            return await connect_to_ib(replace(settings, readonly=True), client_id, follow=follow)
+        except ClientIdInUse as error:
+            log.info("%s", error.message)
+    return await connect_to_ib(replace(settings, readonly=True), first + LOOKING_TRIES - 1, follow=follow)
+
+
+async def takes_orders(ib: Session, timeout_s: float) -> bool | None:
+    """Whether the gateway lets this session send orders; None when it does not say within `timeout_s`.
+
+    A gateway whose API is set to read-only refuses to list open orders in the words in which it refuses an order. The
+    list, unlike an order, changes nothing. Raises NotConnected.
+    """
+    refused = asyncio.Event()
+
+    def on_error(_request: int, code: int, text: str, _contract: Any) -> None:
+        if code == INVALID_REQUEST and "read-only" in text.lower():
+            refused.set()
+
+    ib.errorEvent += on_error
+    asking = asyncio.ensure_future(ib.reqOpenOrdersAsync())
+    waiting = asyncio.ensure_future(refused.wait())
+    try:
+        await asyncio.wait({asking, waiting}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if refused.is_set():
+            return False
+        if not asking.done():
+            return None
+        asking.result()
+        return True
+    except ConnectionError as error:
+        raise NotConnected(f"the connection ended while reading open orders: {error}") from error
+    finally:
+        ib.errorEvent -= on_error
+        asking.cancel()
+        waiting.cancel()
 
 
 async def _connect(ib: Session, settings: IBSettings, client_id: int, fetch: StartupFetch) -> None:
@@ -186,11 +238,13 @@ def account_of(managed: Sequence[str], settings: IBSettings) -> str:
     if settings.account and settings.account not in managed:
         raise WrongAccount(
             f"account {settings.account} is not one of this login's: {', '.join(managed) or 'none'}",
+            setting="account",
             hint="check ib.account, and which user the gateway is logged in as",
         )
     if not settings.account and len(managed) != 1:
         raise WrongAccount(
             f"the login has {len(managed)} accounts ({', '.join(managed)}) and none is named",
+            setting="account",
             hint="set ib.account",
         )
     account = settings.account or managed[0]
@@ -199,13 +253,18 @@ def account_of(managed: Sequence[str], settings: IBSettings) -> str:
         if live:
             raise WrongAccount(
                 f"mode is paper, but account {live[0]} is a live account",
+                setting="mode",
                 hint="connect to the paper port, or opt in to live trading: ib.mode and ib.live_accounts",
             )
     elif account.startswith(PAPER_PREFIX):
-        raise WrongAccount(f"mode is live, but account {account} is a paper account", hint="set ib.mode to paper")
+        raise WrongAccount(
+            f"mode is live, but account {account} is a paper account", setting="mode", hint="set ib.mode to paper"
+        )
     elif account not in settings.live_accounts:
         raise WrongAccount(
-            f"live account {account} is not listed", hint="add it to ib.live_accounts to allow live trading in it"
+            f"live account {account} is not listed",
+            setting="live_accounts",
+            hint="add it to ib.live_accounts to allow live trading in it",
         )
     return account
 

@@ -20,6 +20,7 @@ REQUEST_TIMEOUT_S = 60.0
 DETAILS_TIMEOUT_S = 20.0
 PACING_RETRY_S = 15.0
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -52,9 +53,21 @@ def error_of(error: RequestError, what: str) -> GatewayError:
     return GatewayError(message, code=code, text=text)
 
 
+def is_not_permitted(error: GatewayError) -> bool:
+    """Whether IB has the data and does not give it to this account or this session."""
+    return error.code in NOT_SUBSCRIBED or (error.code == 162 and "permission" in error.text.lower())
+
+
 def is_no_data(error: GatewayError) -> bool:
     """Whether IB only said that there is nothing in the period asked for."""
     return error.code == 162 and "no data" in error.text.lower()
+
+
+def forget(asking: dict[K, asyncio.Task[T]], key: K, done: asyncio.Task[T]) -> None:
+    """Takes a question that is over off the list. Its error counts as seen: nobody may be waiting any more."""
+    asking.pop(key, None)
+    if not done.cancelled():
+        done.exception()
 
 
 class InstrumentResolver:
@@ -65,6 +78,7 @@ class InstrumentResolver:
         self._pacer = pacer
         self._known: dict[InstrumentQuery | int, Instrument] = {}
         self._asking: dict[InstrumentQuery | int, asyncio.Task[Instrument]] = {}
+        self._order_types: dict[int, frozenset[str]] = {}
 
     def attach(self, ib: Session) -> None:
         """Ask on a new session from now on."""
@@ -84,6 +98,10 @@ class InstrumentResolver:
             if isinstance(error, BaseException):
                 raise error
         return [one for one in found if isinstance(one, Instrument)]
+
+    def order_types(self, instrument: Instrument) -> frozenset[str]:
+        """IB's names of the order types that it takes for a resolved instrument; empty when it named none."""
+        return self._order_types.get(instrument.con_id, frozenset())
 
     async def resolve_contract(self, contract: Contract) -> Instrument:
         """The instrument of an `ib_async` contract, qualified or not."""
@@ -111,7 +129,7 @@ class InstrumentResolver:
         if task is None:
             task = asyncio.get_running_loop().create_task(self._ask(contract, name))
             self._asking[key] = task
-            task.add_done_callback(lambda _: self._asking.pop(key, None))
+            task.add_done_callback(lambda done: forget(self._asking, key, done))
         found = await asyncio.shield(task)
         self._known[key] = found
         return found
@@ -130,5 +148,8 @@ class InstrumentResolver:
                 f"IB knows {len(found) or 'no'} contracts by {name}{': ' + names if names else ''}",
                 code=200,
                 hint="name the primary exchange or the expiry" if found else "check symbol, exchange and currency",
+                candidates=[instrument_from_details(one) for one in found],
             )
-        return instrument_from_details(found[0], contract.exchange if contract.exchange == "SMART" else "")
+        instrument = instrument_from_details(found[0], contract.exchange if contract.exchange == "SMART" else "")
+        self._order_types[instrument.con_id] = frozenset(filter(None, found[0].orderTypes.split(",")))
+        return instrument

@@ -48,13 +48,18 @@ class Sessions:
         self.zone: ZoneInfo = ZoneInfo(str(self._calendar.tz))
         self._opens = _epochs(self._calendar.opens)
         self._closes = _epochs(self._calendar.closes)
-        self._days = [stamp.date() for stamp in self._calendar.sessions]
+        self._days: list[date] = [stamp.date() for stamp in self._calendar.sessions]
         self._index = {day: i for i, day in enumerate(self._days)}
 
     def _at(self, i: int) -> Session:
         return Session(
             self._days[i], datetime.fromtimestamp(self._opens[i], UTC), datetime.fromtimestamp(self._closes[i], UTC)
         )
+
+    @property
+    def first_day(self) -> date:
+        """Date of the first session that is known."""
+        return self._days[0]
 
     def on(self, day: date) -> Session | None:
         """The session of that date, or None on a holiday."""

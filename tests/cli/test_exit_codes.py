@@ -21,7 +21,7 @@ ERRORS = [
     (errors.NotConnected("nobody listens on 127.0.0.1:4002"), 4),
     (errors.PacingLimit("too fast", retry_after_s=1.0), 4),
     (errors.ClientIdInUse("client id 3 is taken", code=326), 4),
-    (errors.WrongAccount("U1 is a live account"), 78),
+    (errors.WrongAccount("U1 is a live account", setting="mode"), 78),
     (errors.OrderRejected("margin", code=201), 1),
     (errors.ContractNotFound("no contract AAPLX", code=200), 1),
     (errors.NoMarketData("no permission", code=354), 4),
