@@ -195,39 +195,49 @@ def open_manager(config: RunnerConfig, *, gateway: GatewayConfig | None = None) 
     is closed in the reverse order, whatever happens inside.
     """
     gateway = gateway or config.gateway
-    port = config.ib.port
-    if not gateway.embedded and port is None:
-        raise ConfigError("ib.port is not set and gateway.embedded is false", hint="set one of them in runner.yaml")
-    if gateway.embedded and config.ib.mode == "live":
-        raise ConfigError("mode live cannot use the embedded paper gateway", hint="set ib.port to the live gateway's")
+    check_gateway(config, gateway)
     with StateDir.open(config.state_dir) as state:
         if not gateway.embedded:
-            assert port is not None
-            with _manager(config, state, port, follow=False) as manager:
+            with _manager(config, state, None) as manager:
                 yield manager
             return
         embedded = EmbeddedGateway(gateway_arguments(gateway, config.state_dir), config.state_dir / "gateway.log")
         try:
             log.info("%s", embedded.banner)
-            with _manager(config, state, embedded.port, follow=True) as manager:
+            with _manager(config, state, embedded.port) as manager:
                 embedded.keep_alive(manager.notice)
                 yield manager
         finally:
             embedded.close()
 
 
-@contextmanager
-def _manager(config: RunnerConfig, state: StateDir, port: int, *, follow: bool) -> Iterator[StrategyManager]:
+def check_gateway(config: RunnerConfig, gateway: GatewayConfig) -> None:
+    """ConfigError unless there is a gateway that the mode may use."""
+    if not gateway.embedded and config.ib.port is None:
+        raise ConfigError("ib.port is not set and gateway.embedded is false", hint="set one of them in runner.yaml")
+    if gateway.embedded and config.ib.mode == "live":
+        raise ConfigError("mode live cannot use the embedded paper gateway", hint="set ib.port to the live gateway's")
+
+
+def ib_settings(config: RunnerConfig, embedded_port: int | None) -> IBSettings:
+    """How to connect to the configured gateway, or to the embedded one when that listens on `embedded_port`."""
     ib = config.ib
-    settings = IBSettings(
-        host=ib.host if not follow else "127.0.0.1",
+    port = embedded_port or ib.port
+    assert port is not None
+    return IBSettings(
+        host=ib.host if embedded_port is None else "127.0.0.1",
         port=port,
         timeout_s=ib.timeout_s,
         account=ib.account,
         mode=ib.mode,
         live_accounts=ib.live_accounts,
     )
-    manager = StrategyManager(config, settings, follow=follow, state=state)
+
+
+@contextmanager
+def _manager(config: RunnerConfig, state: StateDir, embedded_port: int | None) -> Iterator[StrategyManager]:
+    settings = ib_settings(config, embedded_port)
+    manager = StrategyManager(config, settings, follow=embedded_port is not None, state=state)
     try:
         yield manager
     finally:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -26,12 +26,11 @@ from runner.broker.market_data import MarketDataHub
 from runner.broker.pacing import HistoryPacer, Pacer
 from runner.broker.requests import InstrumentResolver
 from runner.broker.session import Session
-from runner.errors import GatewayError, NotConnected, RunnerError
-from runner.model.bars import BarSize
+from runner.errors import NotConnected, RunnerError
+from runner.manager.rates import ensure_rates
 from runner.model.events import Event, Notice
-from runner.model.instruments import Instrument, InstrumentQuery, SecType
+from runner.model.instruments import Instrument, InstrumentQuery
 from runner.model.money import exact
-from runner.portfolio.fx_cache import CurrencyWithoutRate
 from runner.portfolio.portfolio_manager import PortfolioManager
 from runner.store.bars import BarCache
 
@@ -45,7 +44,6 @@ CHECK_S = 60.0
 """How often positions are compared with IB's, live."""
 MISMATCH_CHECKS = 2
 """Comparisons in a row that must find a difference before it locks an instrument: a fill may be under way."""
-FX_LOOKBACK = timedelta(days=10)
 
 ACCOUNT_TAGS = frozenset({"EquityWithLoanValue", "NetLiquidation", "CashBalance", "ExchangeRate"})
 
@@ -314,29 +312,8 @@ class MasterSession:
         return await self.resolver.resolve_all(queries)
 
     async def ensure_rates(self, currencies: Collection[str]) -> None:
-        """Asks IB for the rates that the account does not report: the close of the currency pair."""
-        cache = self._books.fx_cache
-        for currency in currencies:
-            if cache.known(currency):
-                continue
-            rate = await self._pair_rate(currency, cache.base_currency)
-            if rate is None:
-                raise CurrencyWithoutRate(currency, cache.base_currency)
-            cache.update(currency, rate, self.clock.now())
-
-    async def _pair_rate(self, currency: str, base: str) -> Decimal | None:
-        """Base units per unit of `currency`, from whichever way round IB quotes the pair; None when it does not."""
-        for symbol, quote in ((currency, base), (base, currency)):
-            query = InstrumentQuery(symbol=symbol, sec_type=SecType.FOREX, exchange="IDEALPRO", currency=quote)
-            try:
-                (pair,) = await self.resolver.resolve_all([query])
-                bars = await self.history.bars(pair, BarSize.DAY_1, FX_LOOKBACK, what="MIDPOINT")
-            except GatewayError:
-                continue
-            if bars:
-                close = exact(bars[-1].close)
-                return close if symbol == currency else 1 / close
-        return None
+        """Asks IB for the rates that the account does not report; CurrencyWithoutRate for the first without one."""
+        await ensure_rates(self._books.fx_cache, currencies, self.resolver, self.history, self.clock)
 
     # the gateway's books ---------------------------------------------------------------------------------------
 

@@ -15,6 +15,11 @@ SHARED_SESSIONS = 7
 """Sessions that all later ones share. With the master that makes 32, which is what IB allows."""
 
 
+def has_own_session(client_id: int, base: int) -> bool:
+    """Whether a strategy with this stored client id has a session to itself."""
+    return client_id - base < OWN_SESSIONS
+
+
 @dataclass(slots=True)
 class _Shared:
     session: Session | None = None
@@ -33,15 +38,14 @@ class StrategySessions:
     def session_id(self, client_id: int) -> int:
         """The client id that a strategy with this stored id connects under: always the same one, so that after a
         restart it may still cancel what it placed."""
-        ordinal = client_id - self._base
-        if ordinal < OWN_SESSIONS:
+        if has_own_session(client_id, self._base):
             return client_id
-        return self._base + OWN_SESSIONS + ordinal % SHARED_SESSIONS
+        return self._base + OWN_SESSIONS + (client_id - self._base) % SHARED_SESSIONS
 
     async def open(self, strategy: str, client_id: int, *, may_share: bool) -> Session:
         """A connected session for the strategy. ConfigError when it would have to share one and cannot."""
         number = self.session_id(client_id)
-        if client_id - self._base < OWN_SESSIONS:
+        if has_own_session(client_id, self._base):
             return await connect_to_ib(self._settings, number)
         if not may_share:
             raise ConfigError(

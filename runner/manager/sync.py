@@ -9,9 +9,7 @@ from pathlib import Path
 
 from runner.errors import ConfigError
 from runner.spec.spec import StrategySpec
-from runner.store.strategies import StrategyRow, StrategyTable
-
-MANAGED_BY = "runner"
+from runner.store.strategies import MANAGED_BY, StrategyRow, StrategyTable
 
 
 def sync_rows(table: StrategyTable, specs: Sequence[StrategySpec], root: Path) -> list[StrategyRow]:
@@ -23,7 +21,7 @@ def sync_rows(table: StrategyTable, specs: Sequence[StrategySpec], root: Path) -
     rows = []
     for spec in specs:
         known = table.get(spec.name)
-        if known is not None and known.filename and known.managed_by != MANAGED_BY:
+        if known is not None and known.hand_written:
             raise ConfigError(
                 f"{spec.file.name}: {spec.name} is already a hand-written strategy ({known.filename})",
                 hint="give one of them another name",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import time, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -65,6 +65,10 @@ class UniverseSpec:
     """Of a library: the first so many symbols in alphabetical order; None for all."""
     defaults: InstrumentQuery = field(default_factory=lambda: InstrumentQuery(symbol=""))
     """Exchange, currency and type of what the library lists; its symbol is empty."""
+
+    def of_library(self, symbols: Iterable[str]) -> tuple[InstrumentQuery, ...]:
+        """The instruments of the library, when these are the symbols that it lists."""
+        return tuple(replace(self.defaults, symbol=symbol) for symbol in sorted(symbols)[: self.max_symbols])
 
     @property
     def text(self) -> str:

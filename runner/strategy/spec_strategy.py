@@ -481,7 +481,7 @@ class SpecStrategy(BaseStrategy):
     def _execution_terms(self, instrument: Instrument, side: Side) -> dict[str, Any]:
         """How the file wants entries, reductions and rebalances sent. Exits are always market orders."""
         execution = self.spec.execution
-        order_type = _ORDER_TYPE[execution.order]
+        order_type = ORDER_TYPE[execution.order]
         terms: dict[str, Any] = {"order_type": order_type, "tif": TimeInForce(execution.tif)}
         offset = exact(execution.limit_offset_bps) * BASIS_POINT
         price = self.last_price(instrument)
@@ -534,10 +534,11 @@ def _is_exit(working: WorkingOrder) -> bool:
     return working.intent.request.purpose is Purpose.EXIT
 
 
-_ORDER_TYPE = {
+ORDER_TYPE = {
     ExecutionStyle.MARKET: OrderType.MARKET,
     ExecutionStyle.LIMIT: OrderType.LIMIT,
     ExecutionStyle.MOC: OrderType.MARKET_ON_CLOSE,
     ExecutionStyle.LOC: OrderType.LIMIT_ON_CLOSE,
     ExecutionStyle.REL: OrderType.RELATIVE,
 }
+"""How `execution.order` is sent."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -150,16 +150,14 @@ class Workshop:
         universe = spec.universe
         if universe.library is None:
             return list(universe.instruments)
-        symbols = sorted(await asyncio.to_thread(self.host.library_symbols, universe.library))
-        if universe.max_symbols is not None:
-            symbols = symbols[: universe.max_symbols]
-        if not symbols:
+        queries = universe.of_library(await asyncio.to_thread(self.host.library_symbols, universe.library))
+        if not queries:
             raise SpecError(f"{self.strategy}: library {universe.library} lists no symbols")
         try:
-            spec.sizing.check(symbols, spec.params)
+            spec.sizing.check([query.symbol for query in queries], spec.params)
         except ValueError as error:
             raise SpecError(f"{self.strategy}: sizing does not fit library {universe.library}: {error}") from None
-        return [replace(universe.defaults, symbol=symbol) for symbol in symbols]
+        return list(queries)
 
     def _calendar(self, spec: StrategySpec, listed: Sequence[Instrument]) -> str:
         """The file's calendar, else the one of the first instrument's exchange."""

@@ -163,13 +163,13 @@ class ReloadEngine:
         return Start(spec=track.in_force, generation=track.running, reduce_only=reason, held=True)
 
     def _write_rows(self, starts: Sequence[Start]) -> None:
-        from runner.manager.sync import MANAGED_BY, row_of
+        from runner.manager.sync import row_of
         from runner.store.strategies import StrategyRow
 
         rows = []
         for start in starts:
             known = self.manager.strategies.get(start.spec.name)
-            if known is not None and known.filename and known.managed_by != MANAGED_BY:
+            if known is not None and known.hand_written:
                 raise ConfigError(
                     f"{start.spec.file.name}: {start.spec.name} is already a hand-written strategy ({known.filename})",
                     hint="give one of them another name",
