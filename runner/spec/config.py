@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 from runner.errors import ConfigError
 from runner.spec.load import Document, Entry, Node, read_document, resolve_plain
-from runner.spec.problems import KeyPath, Problem, Span, error, in_order
+from runner.spec.problems import KeyPath, Problem, Span, error, in_order, whole_file
 from runner.spec.render import render_text
 
 CONFIG_NAME = "runner.yaml"
@@ -98,6 +98,19 @@ class RunnerConfig:
     """None: confirm in mode live, else auto."""
     watch_mode: Literal["auto", "inotify", "poll"] = "auto"
     require_end_marker: bool = False
+    root: Node | None = field(default=None, repr=False, compare=False)
+    """The file as it was read, for the places of problems; None when there was none."""
+    source: str = field(default="", repr=False, compare=False)
+    """The text of the file."""
+
+    @property
+    def shown(self) -> str:
+        """What the file is called in messages, also when there is none."""
+        return CONFIG_NAME if self.root is None else self.root.span.file
+
+    def locate(self, path: KeyPath) -> Span:
+        """Where the value at `path` is written, or the nearest key above it; the top of the file without any."""
+        return whole_file(self.shown) if self.root is None else self.root.locate(path)
 
     @property
     def store_uri(self) -> str:
@@ -131,6 +144,7 @@ def load_config(path: Path | None, root: Path, *, env: Mapping[str, str] | None 
         raise ConfigFileError(in_order(problems), {document.file: document.text})
     origin = _origin(node, document)
     config = _config(node.data(), file.absolute(), file.absolute().parent, root, env, origin)
+    config = replace(config, root=node, source=document.text)
     problems += _rules(node, config)
     if any(problem.is_error for problem in problems):
         raise ConfigFileError(in_order(problems), {document.file: document.text})

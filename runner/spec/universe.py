@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from runner.model.instruments import InstrumentQuery, SecType
@@ -92,6 +93,33 @@ def _entries(node: Node, path: KeyPath, problems: list[Problem]) -> list[tuple[s
         else:
             entries.append((item.value, {}, item, here))
     return entries
+
+
+def symbol_places(root: Node, sources: Mapping[str, str]) -> dict[str, tuple[Span, KeyPath]]:
+    """Where each symbol of a strategy that lists its universe is written, and the path of its entry.
+
+    `root` is the document, `sources` the text of its files: symbols that share one text are found in it.
+    """
+    node, path = root.child("universe"), _PATH
+    if node is not None and node.is_mapping:
+        node, path = node.child("symbols"), (*path, "symbols")
+    if node is None:
+        return {}
+    entries = _entries(node, path, [])
+    if node.is_list:
+        return {symbol: (at.span, here) for symbol, _, at, here in entries}
+    return {symbol: (_word_in(at.span, sources.get(at.span.file, ""), symbol), here) for symbol, _, at, here in entries}
+
+
+def _word_in(span: Span, text: str, word: str) -> Span:
+    """Where `word` stands between the commas of the text at `span`; `span` when it cannot be told."""
+    found = re.search(rf"""(?<![^\s,'"]){re.escape(word)}(?![^\s,'"])""", text[span.start : span.end])
+    if found is None:
+        return span
+    start = span.start + found.start()
+    line = text.count("\n", 0, start) + 1
+    column = start - (text.rfind("\n", 0, start) + 1) + 1
+    return Span(span.file, line, column, line, column + len(word), start, start + len(word))
 
 
 def _query(

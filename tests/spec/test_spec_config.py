@@ -191,3 +191,15 @@ def test_files_are_judged_by_what_the_configuration_says(tmp_path: Path) -> None
     elsewhere = Deployment.of(load_config(None, tmp_path, env={}))
     assert elsewhere.base_currency is None
     assert (elsewhere.allowed_packages, elsewhere.max_total_weight) == ({"acme"}, 1.5)
+
+
+def test_a_key_has_a_place_also_when_it_is_not_written(tmp_path: Path) -> None:
+    def place(path: tuple[str, ...]) -> tuple[str, int, int]:
+        span = load_config(None, tmp_path, env={}).locate(path)
+        return span.file, span.line, span.column
+
+    assert place(("ib", "account")) == ("runner.yaml", 1, 1)
+    (tmp_path / "runner.yaml").write_text("state_dir: here\nib:\n  port: 4002\n", encoding="utf-8")
+    assert place(("ib", "port")) == ("runner.yaml", 3, 9)
+    assert place(("ib", "account")) == ("runner.yaml", 2, 1)
+    assert load_config(None, tmp_path, env={}).source.startswith("state_dir")
