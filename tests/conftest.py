@@ -138,6 +138,22 @@ class Running:
         self.manager.message_queue.barrier().result(WAIT_S)
 
 
+Serve = Callable[..., GatewayThread]
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Serve]:
+    """`serve(speed="max", …)` makes a gateway with these settings; all are stopped with the module."""
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> GatewayThread:
+            gateway = GatewayThread(GatewaySettings(**options))
+            stack.callback(gateway.stop)
+            return gateway
+
+        yield make
+
+
 Build = Callable[..., Running]
 
 
