@@ -23,11 +23,24 @@ class BaseParams:
     """
 
     name: ClassVar[str] = "params"
+    example: ClassVar[Mapping[str, Any]] = {
+        "min_weight": 0.05,
+        "target_weight": 0.10,
+        "max_weight": 0.15,
+        "max_position_size": 0.40,
+        "risk_per_trade": 0.01,
+        "max_daily_loss": 0.03,
+        "max_daily_trades": 10,
+        "stop_loss": 0.05,
+        "trailing_stop_loss": 0.08,
+        "take_profit": 0.10,
+    }
 
     universe: str = param(
         "",
         "what is traded: one symbol, several separated by commas, or the name of an ArcticDB library",
         apply="resubscribe",
+        orders="universe",
     )
     min_weight: float = param(
         0.0,
@@ -70,6 +83,7 @@ class BaseParams:
         direction="smaller_is_tighter",
         zero_is_off=True,
         apply="live",
+        orders="entry_cap",
     )
     risk_per_trade: float = param(
         0.01,
@@ -90,6 +104,7 @@ class BaseParams:
         direction="smaller_is_tighter",
         zero_is_off=True,
         apply="live",
+        orders="entry_stop",
     )
     max_daily_trades: int = param(
         0,
@@ -100,6 +115,7 @@ class BaseParams:
         direction="smaller_is_tighter",
         zero_is_off=True,
         apply="live",
+        orders="keep",
     )
     stop_loss: float = param(
         0.0,
@@ -110,6 +126,7 @@ class BaseParams:
         direction="smaller_is_tighter",
         zero_is_off=True,
         apply="live",
+        orders="exits",
     )
     trailing_stop_loss: float = param(
         0.0,
@@ -121,6 +138,7 @@ class BaseParams:
         direction="smaller_is_tighter",
         zero_is_off=True,
         apply="live",
+        orders="exits",
     )
     take_profit: float = param(
         0.0,
@@ -130,6 +148,7 @@ class BaseParams:
         maximum=10,
         zero_is_off=True,
         apply="live",
+        orders="exits",
     )
 
     def __post_init__(self) -> None:

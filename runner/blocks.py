@@ -21,10 +21,8 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkabl
 
 import numpy as np
 
+from runner.model.annotations import FIRST_VERSION, Apply, Direction, Orders, tighter
 from runner.model.panel import BoolArray, FloatArray, Panel
-
-Direction: TypeAlias = Literal["smaller_is_tighter", "larger_is_tighter"]
-Apply: TypeAlias = Literal["meta", "live", "rebuild", "resubscribe", "restart", "identity"]
 
 REQUIRED: Any = dataclasses.MISSING
 """Default of a parameter that has to be given."""
@@ -203,6 +201,10 @@ class ParamInfo:
     zero_is_off: bool
     """0 switches a limit off, so that 0 is its loosest value whatever `direction` says."""
     apply: Apply
+    orders: Orders | None
+    """None: what holds for the section of the file that it is in."""
+    since: str
+    """The version of the runner, or of the package that brings the block, in which it appeared."""
 
     @property
     def required(self) -> bool:
@@ -221,10 +223,13 @@ def param(
     direction: Direction | None = None,
     zero_is_off: bool = False,
     apply: Apply = "rebuild",
+    orders: Orders | None = None,
+    since: str = FIRST_VERSION,
 ) -> Any:
     """A dataclass field that is a parameter. Numeric limits of a mapping hold for each of its values.
 
-    `default` is `REQUIRED` for a parameter that has to be given; `apply` is the reload class of a change.
+    `default` is `REQUIRED` for a parameter that has to be given. What a change takes is `apply`, what it does to orders
+    and positions `orders`: the words and their meanings are in `runner.model.annotations`.
     """
     metadata = {
         "description": description,
@@ -236,6 +241,8 @@ def param(
         "direction": direction,
         "zero_is_off": zero_is_off,
         "apply": apply,
+        "orders": orders,
+        "since": since,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -270,10 +277,11 @@ def _type_of(cls: type, name: str, hint: Any) -> tuple[Any, bool]:
 def json_schema(cls: type) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a block's `with`. Unknown keys are refused."""
     infos = params_of(cls)
+    examples: Mapping[str, Any] = getattr(cls, "example", {})
     schema: dict[str, Any] = {
         "type": "object",
         "description": summary(cls),
-        "properties": {info.name: _property_schema(info) for info in infos},
+        "properties": {info.name: _property_schema(info, examples) for info in infos},
         "additionalProperties": False,
     }
     if required := [info.name for info in infos if info.required]:
@@ -281,7 +289,7 @@ def json_schema(cls: type) -> dict[str, Any]:
     return schema
 
 
-def _property_schema(info: ParamInfo) -> dict[str, Any]:
+def _property_schema(info: ParamInfo, examples: Mapping[str, Any]) -> dict[str, Any]:
     limits: dict[str, Any] = {}
     if info.minimum is not None:
         limits["minimum"] = info.minimum
@@ -300,7 +308,11 @@ def _property_schema(info: ParamInfo) -> dict[str, Any]:
         schema["enum"] = [*info.choices, *([None] if info.nullable else [])]
     if not info.required:
         schema["default"] = info.default
-    schema["x-runner"] = {"apply": info.apply, "direction": info.direction, "unit": info.unit}
+    if info.name in examples:
+        schema["examples"] = [examples[info.name]]
+    schema["x-runner"] = {"apply": info.apply, "direction": info.direction, "since": info.since, "unit": info.unit}
+    if info.orders is not None:
+        schema["x-runner"]["orders"] = info.orders
     if info.zero_is_off:
         schema["x-runner"]["zero_is_off"] = True
     return schema
@@ -315,12 +327,16 @@ def parameter_table(cls: type) -> str:
     """The parameters of a block as a Markdown table, for the reference pages."""
     if not params_of(cls):
         return "No parameters."
-    lines = ["| parameter | type | default | limits | unit | what it is |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| parameter | type | default | limits | unit | tighter is | what it is |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for info in params_of(cls):
         kind = "names to numbers" if info.type == "mapping" else info.type
         default = "required" if info.required else _shown(info.default)
         about = info.description.replace("|", "\\|")
-        lines.append(f"| `{info.name}` | {kind} | {default} | {_limits_text(info)} | {info.unit} | {about} |")
+        facts = (f"`{info.name}`", kind, default, _limits_text(info), info.unit, tighter(info.direction), about)
+        lines.append(f"| {' | '.join(facts)} |")
     return "\n".join(lines)
 
 

@@ -20,7 +20,8 @@ from pathlib import PurePath
 from typing import Any, TypeAlias
 
 from runner.base_params import BaseParams
-from runner.blocks import Apply, ParamInfo, params_of
+from runner.blocks import ParamInfo, params_of
+from runner.model.annotations import APPLY, Apply
 from runner.model.instruments import InstrumentQuery
 from runner.spec.fields import Schema
 from runner.spec.schema import strategy_schema
@@ -29,7 +30,7 @@ from runner.spec.spec import StrategySpec
 Effective: TypeAlias = Mapping[str, Any]
 """Dotted path → plain value, as JSON would hold it."""
 
-APPLY_ORDER: tuple[Apply, ...] = ("meta", "live", "rebuild", "resubscribe", "restart", "identity")
+APPLY_ORDER: tuple[Apply, ...] = tuple(APPLY)
 """Weakest first: what a change needs is what the strongest of its fields needs."""
 
 
@@ -200,8 +201,6 @@ def _judged(path: str, old: Any, new: Any, blocks: _BlockParams) -> tuple[Apply,
     if path.startswith("universe.symbols["):
         # A symbol that is described differently is another one: it leaves, and comes again.
         return "resubscribe", _more_or_less(old, new)
-    if path.startswith(("hooks.", "hook_params.")):
-        return "restart", Direction.LOOSER  # what code does with it nobody knows
     if path == "schedule.window":
         return "live", _window(old, new)
     if path.startswith("exits.") and path.endswith(".use"):
@@ -215,6 +214,8 @@ def _judged(path: str, old: Any, new: Any, blocks: _BlockParams) -> tuple[Apply,
 
 def by_size(declared: str | None, old: Any, new: Any, *, zero_is_off: bool = False) -> Direction:
     """The direction of a number (or a flag) by which way is tighter. A limit that is not there is the loosest."""
+    if declared == "any_is_looser":
+        return Direction.NEUTRAL if old == new else Direction.LOOSER
     if declared not in ("smaller_is_tighter", "larger_is_tighter"):
         return Direction.NEUTRAL
     sign = 1.0 if declared == "smaller_is_tighter" else -1.0

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.spec.fields import DIALECT, Schema, choice, text
+from runner.model.annotations import Direction
+from runner.spec.fields import DIALECT, Schema, annotated, choice, marks, text
 
 _PATH = r"^[^\x00-\x1f]+$"
 _ACCOUNT = r"^[A-Za-z0-9]{2,20}$"
+_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_PROCESS = marks("process", "handover")
 
 
 def runner_schema() -> Schema:
     """The schema of runner.yaml. Every key is optional; without the file the embedded paper gateway is used."""
-    return _mapping(
+    whole = _object(
         "What a deployment says about itself: gateway, store, folders.",
         {
             "ib": _mapping("The connection to TWS or IB Gateway.", _ib()),
             "gateway": _mapping("The embedded paper gateway.", _gateway()),
             "arctic": _mapping(
                 "The ArcticDB store.",
-                {"uri": _text("ArcticDB URI; an LMDB store in the state folder when not said.", maximum=2000)},
+                {
+                    "uri": _text(
+                        "ArcticDB URI; an LMDB store in the state folder when not said.",
+                        maximum=2000,
+                        examples=["lmdb://data/arctic"],
+                    )
+                },
             ),
             "state_dir": _text("Folder of the journal, the lock and the control socket.", default=".runner"),
             "strategies_dir": _text("Folder of the strategy files.", default="strategies.d"),
@@ -27,6 +36,7 @@ def runner_schema() -> Schema:
                 "Folders in which the `filename` of a hand-written strategy is looked up; the strategies folder when "
                 "not said.",
                 _text("A folder."),
+                examples=[["python"]],
             ),
             "reload": _mapping(
                 "How changed files are taken over while the runner runs.",
@@ -62,13 +72,15 @@ def runner_schema() -> Schema:
             "portfolio": _mapping(
                 "Limits over all strategies.",
                 {
-                    "max_total_weight": _number(
-                        "Largest sum of the target weights of all enabled strategies; `runner validate` warns of more. "
-                        "1 is the whole account, more is borrowed.",
-                        minimum=0,
-                        maximum=10,
-                        default=1.0,
-                    )
+                    "max_total_weight": {
+                        "type": "number",
+                        "minimum": 0,
+                        "maximum": 10,
+                        "default": 1.0,
+                        "description": "Largest sum of the target weights of all enabled strategies; `runner validate` "
+                        "warns of more. 1 is the whole account, more is borrowed.",
+                        "x-runner": marks("meta", "none", "smaller_is_tighter", unit="fraction of account equity"),
+                    }
                 },
             ),
             "plugins": _mapping(
@@ -77,11 +89,14 @@ def runner_schema() -> Schema:
                     "allow": _list(
                         "Python packages that hooks may come from.",
                         _text("A package.", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
+                        "smaller_is_tighter",
+                        examples=[["acme_hooks"]],
                     )
                 },
             ),
         },
-    ) | {"$schema": DIALECT, "title": "runner.yaml"}
+    )
+    return annotated({"$schema": DIALECT, "title": "runner.yaml"} | whole)
 
 
 def _ib() -> Schema:
@@ -92,15 +107,24 @@ def _ib() -> Schema:
             kind="integer",
             minimum=1,
             maximum=65535,
+            examples=[4002],
         ),
-        "account": _text("The account to trade; needed when the login has several.", pattern=_ACCOUNT),
+        "account": _text(
+            "The account to trade; needed when the login has several.", pattern=_ACCOUNT, examples=["DU1234567"]
+        ),
         "mode": choice(
             "live allows accounts that are listed in live_accounts; paper refuses every other than paper accounts.",
             ["paper", "live"],
             apply="process",
+            orders="handover",
             default="paper",
         ),
-        "live_accounts": _list("Live accounts that may be traded.", _text("An account.", pattern=_ACCOUNT)),
+        "live_accounts": _list(
+            "Live accounts that may be traded.",
+            _text("An account.", pattern=_ACCOUNT),
+            "smaller_is_tighter",
+            examples=[["U1234567"]],
+        ),
         "client_id_base": _number(
             "First client id for strategies; 0 is the runner's own.",
             kind="integer",
@@ -108,7 +132,7 @@ def _ib() -> Schema:
             maximum=999_999,
             default=1,
         ),
-        "timeout_s": _number("Longest wait for an answer, in seconds.", minimum=1, maximum=120, default=10),
+        "timeout_s": _number("Longest wait for an answer.", unit="seconds", minimum=1, maximum=120, default=10),
     }
 
 
@@ -117,67 +141,77 @@ def _gateway() -> Schema:
         "embedded": {
             "type": "boolean",
             "description": "Run the paper gateway inside the runner and trade there; true when ib.port is not said.",
-            "x-runner": {"apply": "process"},
+            "examples": [True],
+            "x-runner": _PROCESS,
         },
-        "accounts": _list("Its accounts.", _text("A paper account.", pattern=r"^DU[A-Z0-9]{1,14}$")),
-        "base_currency": _text("Base currency of its accounts.", pattern=r"^[A-Z]{3}$"),
+        "accounts": _list(
+            "Its accounts.", _text("A paper account.", pattern=r"^DU[A-Z0-9]{1,14}$"), examples=[["DU1234567"]]
+        ),
+        "base_currency": _text("Base currency of its accounts.", pattern=r"^[A-Z]{3}$", examples=["USD"]),
         "cash": {
             "type": "object",
             "propertyNames": {"pattern": r"^[A-Z]{3}$"},
             "additionalProperties": {"type": ["number", "string"], "pattern": r"^[0-9]{1,15}([.][0-9]{1,4})?$"},
             "minProperties": 1,
             "description": "What each account holds at the very first start, per currency.",
-            "x-runner": {"apply": "process"},
+            "examples": [{"USD": 250_000}],
+            "x-runner": _PROCESS,
         },
-        "data": _text("Folder of daily bars in place of the shipped ones."),
-        "start": _text("First session that is played, yyyy-mm-dd.", pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
-        "end": _text("Last session that is played, yyyy-mm-dd.", pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
+        "data": _text("Folder of daily bars in place of the shipped ones.", examples=["bars"]),
+        "start": _text("First session that is played, yyyy-mm-dd.", pattern=_DAY, examples=["2011-03-01"]),
+        "end": _text("Last session that is played, yyyy-mm-dd.", pattern=_DAY, examples=["2013-02-28"]),
         "speed": {
             "type": ["number", "string"],
             "pattern": "^max$",
             "exclusiveMinimum": 0,
             "maximum": 1_000_000_000,
             "description": "Market seconds per second, or max: as fast as the strategies can follow.",
-            "x-runner": {"apply": "process"},
+            "examples": [60],
+            "x-runner": _PROCESS,
         },
         "step": choice(
             "How far its clock moves at a time.",
             ["day", "1s", "5s", "10s", "15s", "30s", "1m", "5m", "15m", "30m", "1h"],
             apply="process",
+            orders="handover",
         ),
-        "seed": _number("Everything that it simulates is a function of this number.", kind="integer", minimum=0),
+        "seed": _number(
+            "Everything that it simulates is a function of this number.", kind="integer", minimum=0, examples=[7]
+        ),
         "enforce_limits": {
             "type": "boolean",
             "description": "Whether IB's request limits and pacing are enforced.",
-            "x-runner": {"apply": "process"},
+            "examples": [True],
+            "x-runner": _PROCESS,
         },
     }
 
 
+def _object(description: str, properties: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": False, "description": description, "properties": properties}
+
+
 def _mapping(description: str, properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "description": description,
-        "properties": properties,
-        "x-runner": {"apply": "process"},
-    }
+    return _object(description, properties) | {"x-runner": _PROCESS}
 
 
 def _text(description: str, *, pattern: str = _PATH, maximum: int = 0, **more: Any) -> Schema:
-    return text(description, apply="process", pattern=pattern, maximum=maximum, **more)
+    return text(description, apply="process", orders="handover", pattern=pattern, maximum=maximum, **more)
 
 
-def _list(description: str, items: Schema) -> Schema:
+def _list(description: str, items: Schema, direction: Direction | None = None, **more: Any) -> Schema:
     return {
         "type": "array",
         "items": items,
         "maxItems": 100,
         "uniqueItems": True,
         "description": description,
-        "x-runner": {"apply": "process"},
+        **more,
+        "x-runner": marks("process", "handover", direction),
     }
 
 
-def _number(description: str, *, kind: str = "number", **limits: Any) -> Schema:
-    return {"type": kind, "description": description} | limits | {"x-runner": {"apply": "process"}}
+def _number(description: str, *, kind: str = "number", unit: str = "", **limits: Any) -> Schema:
+    return (
+        {"type": kind, "description": description} | limits | {"x-runner": _PROCESS | ({"unit": unit} if unit else {})}
+    )

@@ -6,12 +6,10 @@ again and compared with what was meant before anybody sees it.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,7 @@ from typing import Any
 from runner.errors import ConfigError, SpecError
 from runner.spec.load import Document, Node, parse_text
 from runner.spec.problems import KeyPath, dotted
-
-STEP = "  "
-"""Indentation of what is written new."""
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*\Z", re.ASCII)
+from runner.spec.write import INDENT, flow, key_text
 
 
 class CannotEdit(SpecError):
@@ -31,7 +26,7 @@ class CannotEdit(SpecError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One value to set; `REMOVE` takes the key away."""
+    """One value to set, as data or as YAML that is written as it is; `REMOVE` takes the key away."""
 
     path: KeyPath
     value: Any
@@ -58,32 +53,6 @@ def edited(document: Document, *changes: Change) -> str:
     for change in changes:
         text = _one(text, document.file, change)
     return text
-
-
-def written(value: Any) -> str:
-    """A value as it is written on one line of YAML."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{written(str(key))}: {written(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(written(item) for item in value) + "]"
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    if isinstance(value, int):
-        return str(value)
-    text = str(value)
-    looks_plain = _PLAIN.match(text) and parse_text(f"a: {text}\n", file="").root is not None
-    if looks_plain and not _reserved(text):
-        return text
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _reserved(text: str) -> bool:
-    """Words that some YAML readers take for something else than text."""
-    return text.casefold() in {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"}
 
 
 def _one(text: str, file: str, change: Change) -> str:
@@ -118,7 +87,8 @@ def _meant(data: dict[str, Any], change: Change) -> dict[str, Any]:
         if here.get(part) is None:
             here[part] = {}
         here = here[part]
-    here[last] = json.loads(json.dumps(change.value))
+    meant = parse_text(f"value: {flow(change.value)}\n", file="").root
+    here[last] = None if meant is None else meant.data()["value"]
     return data
 
 
@@ -147,7 +117,7 @@ def _replace(text: str, section: Node, key: str | int, found: Node, value: Any) 
     if found.value is None and not found.raw:
         return _fill(text, section, key, (), value)
     start, end = found.span.start, _end(text, found)
-    new = written(value)
+    new = flow(value, bracketed=not _is_block(text, section))
     if _is_block(text, found):
         # A block begins on a line of its own: the new value takes the place behind the colon.
         key_end = section.value[key].key.end
@@ -170,7 +140,8 @@ def _fill(text: str, section: Node, key: str | int, rest: KeyPath, value: Any) -
     colon = text.index(":", entry.key.end) + 1
     node: Node = entry.node
     end = node.span.end if node.raw else colon
-    return f"{text[:colon]} {written(_nested(rest, value))}{text[max(end, colon) :]}"
+    new = flow(_nested(rest, value), bracketed=not _is_block(text, section))
+    return f"{text[:colon]} {new}{text[max(end, colon) :]}"
 
 
 def _nested(path: KeyPath, value: Any) -> Any:
@@ -182,7 +153,7 @@ def _nested(path: KeyPath, value: Any) -> Any:
 def _add(text: str, section: Node, path: KeyPath, value: Any) -> str:
     if not _is_block(text, section):
         last = max((_end(text, entry.node, entry.key.end) for entry in section.value.values()), default=None)
-        new = f"{written(str(path[0]))}: {written(_nested(path[1:], value))}"
+        new = f"{key_text(str(path[0]))}: {flow(_nested(path[1:], value), bracketed=True)}"
         if last is None:
             at = section.span.start + 1
             return text[:at] + new + text[at:]
@@ -191,11 +162,14 @@ def _add(text: str, section: Node, path: KeyPath, value: Any) -> str:
     indent = " " * (column - 1)
     last = max(_end(text, entry.node, entry.key.end) for entry in section.value.values())
     line_end = text.find("\n", last)
+    # A comment that goes on below, further in than the keys, belongs to the last of them.
+    while line_end != -1 and (more := re.compile(rf" {{{column},}}#.*").match(text, line_end + 1)):
+        line_end = text.find("\n", more.end())
     lines, step = [], indent
     for part in path[:-1]:
-        lines.append(f"{step}{written(str(part))}:")
-        step += STEP
-    lines.append(f"{step}{written(str(path[-1]))}: {written(value)}")
+        lines.append(f"{step}{key_text(str(part))}:")
+        step += INDENT
+    lines.append(f"{step}{key_text(str(path[-1]))}: {flow(value)}")
     newline = "\r\n" if "\r\n" in text else "\n"
     new = newline.join(lines) + newline
     if line_end == -1:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from runner.model.annotations import APPLY, DIRECTION, NEUTRAL, ORDERS
 from runner.spec.codes import CODES
-from runner.spec.config_schema import runner_schema
-from runner.spec.fields import Schema
-from runner.spec.schema import REQUIRED, params_schema, strategy_schema
+from runner.spec.described import MAX_CHOICES, Field, fields_of
 
 _SECTION = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_DIRECTIONS = {"smaller_is_tighter": "smaller", "larger_is_tighter": "larger"}
-_SKIPPED = re.compile(r"^params\.|\.with$")
+_CHANGE = ("a change", "orders", "tighter is")
 
 
 def tables() -> dict[str, str]:
     """Name of a table in the page → its Markdown."""
-    return {"keys": _keys(), "params": _params(), "codes": _codes(), "runner": _runner()}
+    fields = fields_of()
+    strategy = [field for field in fields if field.file == "strategy" and not field.block]
+    params = [field for field in strategy if field.path.startswith("params.")]
+    return {
+        "keys": _keys([field for field in strategy if field not in params and field.name != "with"]),
+        "params": _params(params),
+        "apply": _table(("a change", "what it takes"), [(f"`{word}`", text) for word, text in APPLY.items()]),
+        "orders": _table(
+            ("orders", "working orders", "open positions"),
+            [(f"`{word}`", effect.working_orders, effect.positions) for word, effect in ORDERS.items()],
+        ),
+        "direction": _table(
+            ("`direction`", "meaning"),
+            [*((f"`{word}`", text) for word, text in DIRECTION.items()), ("`null`", NEUTRAL)],
+        ),
+        "codes": _codes(),
+        "runner": _keys([field for field in fields if field.file == "runner.yaml"]),
+    }
 
 
 def refreshed(page: str) -> str:
@@ -30,97 +43,37 @@ def refreshed(page: str) -> str:
     return _SECTION.sub(lambda match: f"{match[1]}\n{made[match[2]]}\n{match[3]}", page)
 
 
-def described(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
-    """Dotted path and schema of every described field; `*` stands for any key, `[]` for an entry of a list."""
-    for name, below in schema.get("properties", {}).items():
-        here = f"{path}.{name}" if path else name
-        if "description" in below:
-            yield here, below
-        yield from described(below, here)
-    other = schema.get("additionalProperties")
-    if isinstance(other, dict):
-        yield from described(other, f"{path}.*")
-    items = schema.get("items")
-    if isinstance(items, dict) and "properties" in items:
-        yield from described(items, f"{path}[]")
+def _keys(fields: Sequence[Field]) -> str:
+    rows = [(f"`{f.path}`", _kind(f), _default(f), *_change(f), f.description) for f in fields]
+    return _table(("key", "kind", "default", *_CHANGE, "meaning"), rows)
 
 
-def _keys() -> str:
-    rows = [
-        (f"`{path}`", _kind(field), _default(path, field), field["description"])
-        for path, field in described(strategy_schema())
-        if not _SKIPPED.search(path) and not path.startswith("universe[]")
-    ]
-    return _table(("key", "kind", "default", "meaning"), rows)
+def _params(fields: Sequence[Field]) -> str:
+    rows = [(f"`{f.name}`", f"`{f.default}`", f.limits, f.unit, *_change(f), f.description) for f in fields]
+    return _table(("parameter", "default", "limits", "unit", *_CHANGE, "meaning"), rows)
 
 
-def _params() -> str:
-    rows = []
-    for name, field in params_schema()["properties"].items():
-        marks = field.get("x-runner", {})
-        tighter = _DIRECTIONS.get(marks.get("direction") or "", "–")
-        rows.append(
-            (
-                f"`{name}`",
-                _plain(field["default"]),
-                _limits(field),
-                marks.get("unit", ""),
-                tighter,
-                field["description"],
-            )
-        )
-    return _table(("parameter", "default", "limits", "unit", "tighter is", "meaning"), rows)
+def _change(field: Field) -> tuple[str, str, str]:
+    return f"`{field.apply}`", f"`{field.orders}`", field.tighter
 
 
 def _codes() -> str:
-    return _table(("code", "meaning"), [(f"`{code}`", meaning) for code, meaning in CODES.items()])
+    rows = [(f"[`{code}`](problems.md#{code.lower()})", meaning) for code, meaning in CODES.items()]
+    return _table(("code", "meaning"), rows)
 
 
-def _runner() -> str:
-    rows = [
-        (f"`{path}`", _kind(field), _plain(field["default"]) if "default" in field else "", field["description"])
-        for path, field in described(runner_schema())
-    ]
-    return _table(("key", "kind", "default", "meaning"), rows)
+def _kind(field: Field) -> str:
+    if "enum" in field.schema and len(field.schema["enum"]) <= MAX_CHOICES:
+        return "one of " + ", ".join(f"`{word}`" for word in field.schema["enum"])
+    if "const" in field.schema:
+        return f"`{field.kind}`"
+    return field.kind_and_limits
 
 
-_WORDS = {
-    "string": "text",
-    "object": "mapping",
-    "array": "list",
-    "boolean": "true or false",
-    "integer": "whole number",
-}
-
-
-def _kind(field: Schema) -> str:
-    if "enum" in field:
-        choices = [str(word) for word in field["enum"]]
-        return "one of " + ", ".join(f"`{word}`" for word in choices) if len(choices) <= 24 else "a code"
-    if "const" in field:
-        return f"`{field['const']}`"
-    types = field.get("type", "")
-    names = [_WORDS.get(name, name) for name in ([types] if isinstance(types, str) else types)]
-    limits = _limits(field)
-    return " or ".join(names) + (f", {limits}" if limits else "")
-
-
-def _default(path: str, field: Schema) -> str:
-    if path in REQUIRED or path == "bars.size":
+def _default(field: Field) -> str:
+    if field.required:
         return "required"
-    return _plain(field["default"]) if "default" in field else ""
-
-
-def _limits(field: Schema) -> str:
-    parts = []
-    for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤")):
-        if key in field:
-            parts.append(f"{sign} {field[key]:g}")
-    return ", ".join(parts)
-
-
-def _plain(value: Any) -> str:
-    return f"`{value}`" if isinstance(value, str) else f"`{json.dumps(value)}`"
+    return f"`{field.default}`" if field.default else ""
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

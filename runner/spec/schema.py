@@ -2,9 +2,8 @@
 
 One source: what validation checks is what editors complete and what the reference tables list. A block is
 `{use: NAME, with: {…}}`, and each name brings its `with` through `if use is NAME then with is …`, the form that
-editors understand and whose errors stay at the wrong value. Annotations of ours are under `x-runner`: `apply` (what a
-change needs), `direction` (which way is tighter), `unit`, and `text` (a plain scalar is read as it is written, so that
-the symbol TRUE stays a symbol).
+editors understand and whose errors stay at the wrong value. Annotations of ours are under `x-runner`; which there are,
+and how a section passes its own on to its fields, is in `runner.spec.fields`.
 
 Two forms of the strategy schema: `strategy_schema()` demands the required keys unless the file extends another, for
 editors and for merged files; `base_schema()` demands none, for the bases of `extends`.
@@ -16,6 +15,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -23,11 +23,12 @@ from pathlib import Path
 from runner.base_params import BaseParams
 from runner.blocks import Kind, json_schema
 from runner.catalog import BUILT_IN, Catalog
+from runner.model.annotations import Orders
 from runner.model.bars import BarSize
 from runner.model.instruments import SecType
 from runner.model.orders import TimeInForce
 from runner.spec.calendars import CALENDARS
-from runner.spec.fields import DIALECT, Schema, choice, text
+from runner.spec.fields import DIALECT, Schema, annotated, choice, marks, text
 from runner.spec.spec import HOOK_POINTS, SPEC_VERSION, EvaluateOn, ExecutionStyle, OnRemove
 from runner.spec.times import CLOCK_PATTERN, EVERY_PATTERN, TIME_PATTERN
 
@@ -35,6 +36,13 @@ STRATEGY_FILE = "strategy.schema.json"
 BASE_FILE = "strategy-base.schema.json"
 RUNNER_FILE = "runner.schema.json"
 REQUIRED = ("spec", "name", "universe", "bars", "signals", "sizing")
+ORDERS_OF: Mapping[Kind, Orders] = {
+    Kind.SIGNAL: "next_decision",
+    Kind.COMBINE: "next_decision",
+    Kind.SIZING: "next_decision",
+    Kind.EXIT: "exits",
+}
+"""What a change of a kind's blocks does to orders and positions, unless a parameter says otherwise."""
 MAX_HISTORY = 20_000
 MAX_SYMBOLS = 1_000
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
@@ -103,18 +111,21 @@ def params_schema() -> Schema:
     if "required" in schema:
         schema["required"] = [name for name in schema["required"] if name != "universe"]
     schema["description"] = "Weights, risk caps and exits; what is not said keeps its default."
+    schema["x-runner"] = marks("live", "next_decision")
     return schema
 
 
 def _strategy(catalog: Catalog, title: str, description: str) -> Schema:
-    return {
-        "$schema": DIALECT,
-        "title": title,
-        "description": description,
-        "type": "object",
-        "additionalProperties": False,
-        "properties": _properties(catalog),
-    }
+    return annotated(
+        {
+            "$schema": DIALECT,
+            "title": title,
+            "description": description,
+            "type": "object",
+            "additionalProperties": False,
+            "properties": _properties(catalog),
+        }
+    )
 
 
 def _properties(catalog: Catalog) -> Schema:
@@ -123,22 +134,31 @@ def _properties(catalog: Catalog) -> Schema:
             "type": "integer",
             "const": SPEC_VERSION,
             "description": "Version of the format of this file.",
-            "x-runner": {"apply": "identity"},
+            "x-runner": marks("identity", "none"),
         },
         "name": text(
             "Identity of the strategy: its positions, orders and rows in the store go by this name, not by the file's.",
             apply="identity",
+            orders="identity",
             pattern=NAME_PATTERN,
+            examples=["TREND"],
         ),
-        "description": text("What it does, for people.", apply="meta", maximum=2000),
-        "owner": text("Who answers for it.", apply="meta", maximum=200),
+        "description": text(
+            "What it does, for people.",
+            apply="meta",
+            orders="none",
+            maximum=2000,
+            examples=["Trend following on four large technology companies."],
+        ),
+        "owner": text("Who answers for it.", apply="meta", orders="none", maximum=200, examples=["research desk"]),
         "tags": {
             "type": "array",
             "items": text("A word to find it by.", apply="meta", maximum=64),
             "maxItems": 32,
             "uniqueItems": True,
             "description": "Words to find it by.",
-            "x-runner": {"apply": "meta"},
+            "examples": [["daily", "trend"]],
+            "x-runner": marks("meta", "none"),
         },
         "extends": {
             "type": ["string", "array"],
@@ -147,13 +167,14 @@ def _properties(catalog: Catalog) -> Schema:
             "maxItems": 8,
             "description": "A file, or several, whose settings this one starts from: relative to this file, inside "
             "the strategies folder. Mappings merge, lists and single values replace, null removes.",
-            "x-runner": {"apply": "meta"},
+            "examples": ["_us_equities.yaml"],
+            "x-runner": marks("meta", "none"),
         },
         "enabled": {
             "type": "boolean",
             "default": True,
             "description": "false: no entries; stops and targets of open positions stay active.",
-            "x-runner": {"apply": "live", "direction": "smaller_is_tighter"},
+            "x-runner": marks("live", "entry_stop", "smaller_is_tighter"),
         },
         "universe": _universe(),
         "bars": _bars(),
@@ -178,22 +199,25 @@ def _properties(catalog: Catalog) -> Schema:
                     "type": "string",
                     "pattern": HOOK_PATTERN,
                     "description": f"package.module:function, called {when}.",
-                    "x-runner": {"apply": "restart"},
+                    "examples": [f"acme_hooks.desk:{point}"],
+                    "x-runner": marks("restart", direction="any_is_looser"),
                 }
                 for point, when in HOOK_POINTS.items()
             },
             "description": "The strategy's own Python code. Its package must be in plugins.allow of runner.yaml.",
-            "x-runner": {"apply": "restart"},
+            "x-runner": marks("restart", "handover", "any_is_looser"),
         },
         "hook_params": {
             "type": "object",
             "description": "Settings that hooks receive as they are.",
-            "x-runner": {"apply": "restart"},
+            "examples": [{"sector_cap": 0.25}],
+            "x-runner": marks("restart", "handover", "any_is_looser"),
         },
         "on_remove": choice(
             "What happens to its positions when the file goes away.",
             [value.value for value in OnRemove],
             apply="meta",
+            orders="none",
             default=OnRemove.HOLD.value,
         ),
     }
@@ -217,6 +241,7 @@ def _instrument_fields() -> Schema:
             "Primary exchange, where SMART alone is ambiguous.",
             apply="resubscribe",
             pattern=r"^[A-Z0-9][A-Z0-9._]{0,15}$",
+            examples=["NASDAQ"],
         ),
         "currency": text(
             "Trading currency; of a currency pair, the second one.",
@@ -228,12 +253,13 @@ def _instrument_fields() -> Schema:
             "Futures: contract month yyyymm or last trade date yyyymmdd.",
             apply="resubscribe",
             pattern=r"^[0-9]{6}([0-9]{2})?$",
+            examples=["202612"],
         ),
     }
 
 
 def _universe() -> Schema:
-    symbol = text("IB's symbol.", apply="resubscribe", pattern=SYMBOL_PATTERN)
+    symbol = text("IB's symbol.", apply="resubscribe", pattern=SYMBOL_PATTERN, examples=["AAPL"])
     instrument: Schema = {
         "type": ["string", "object"],
         "pattern": SYMBOL_PATTERN,
@@ -241,7 +267,7 @@ def _universe() -> Schema:
         "additionalProperties": False,
         "properties": {"symbol": symbol} | _instrument_fields(),
         "description": "A symbol, or a mapping that says more.",
-        "x-runner": {"apply": "resubscribe", "text": True},
+        "x-runner": marks("resubscribe", text=True),
     }
     symbols: Schema = {
         "type": ["string", "array"],
@@ -250,7 +276,8 @@ def _universe() -> Schema:
         "minItems": 1,
         "maxItems": MAX_SYMBOLS,
         "description": "The instruments: a list, or symbols with commas between them.",
-        "x-runner": {"apply": "resubscribe", "text": True},
+        "examples": [["AAPL", "MSFT"]],
+        "x-runner": marks("resubscribe", direction="smaller_is_tighter", text=True),
     }
     return {
         "type": ["string", "array", "object"],
@@ -265,25 +292,28 @@ def _universe() -> Schema:
                 "An ArcticDB library; its symbols are the universe.",
                 apply="resubscribe",
                 pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+                examples=["us_stocks"],
             ),
             "max_symbols": {
                 "type": "integer",
                 "minimum": 1,
                 "maximum": MAX_SYMBOLS,
                 "description": "Of a library: only the first so many symbols in alphabetical order.",
-                "x-runner": {"apply": "resubscribe", "direction": "smaller_is_tighter"},
+                "examples": [50],
+                "x-runner": marks("resubscribe", direction="smaller_is_tighter", unit="instruments"),
             },
             "defaults": {
                 "type": "object",
                 "additionalProperties": False,
                 "properties": _instrument_fields(),
                 "description": "What holds for each symbol that does not say otherwise.",
-                "x-runner": {"apply": "resubscribe"},
+                "x-runner": marks("resubscribe"),
             },
         },
         "description": "What may be traded: `AAPL`, `AAPL, MSFT`, a list, the name of an ArcticDB library, or a "
         "mapping with `symbols` or `library`.",
-        "x-runner": {"apply": "resubscribe", "text": True},
+        "examples": ["AAPL, MSFT"],
+        "x-runner": marks("resubscribe", "universe", "smaller_is_tighter", text=True),
     }
 
 
@@ -292,24 +322,25 @@ def _bars() -> Schema:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "size": choice("IB's bar size.", [size.value for size in BarSize], apply="resubscribe"),
+            "size": choice("IB's bar size.", [size.value for size in BarSize], apply="resubscribe", examples=["1 day"]),
             "history": {
                 "type": "integer",
                 "minimum": 1,
                 "maximum": MAX_HISTORY,
                 "description": "Bars that are loaded before trading and kept; as many as the slowest signal or the "
                 "sizing needs when not said.",
-                "x-runner": {"apply": "resubscribe", "unit": "bars"},
+                "examples": [260],
+                "x-runner": marks("resubscribe", unit="bars"),
             },
             "regular_hours": {
                 "type": "boolean",
                 "default": True,
                 "description": "Only trades of regular trading hours.",
-                "x-runner": {"apply": "resubscribe"},
+                "x-runner": marks("resubscribe"),
             },
         },
         "description": "The bars that signals see.",
-        "x-runner": {"apply": "resubscribe"},
+        "x-runner": marks("resubscribe", "keep"),
     }
 
 
@@ -322,7 +353,7 @@ def _named_blocks(catalog: Catalog, kind: Kind, description: str) -> Schema:
         "propertyNames": {"pattern": BLOCK_ID_PATTERN},
         "additionalProperties": _block(catalog, kind),
         "description": description,
-        "x-runner": {"apply": "rebuild"},
+        "x-runner": marks("rebuild", ORDERS_OF[kind]),
     }
 
 
@@ -343,16 +374,16 @@ def _block(catalog: Catalog, kind: Kind) -> Schema:
                 "type": "string",
                 "enum": list(classes),
                 "description": f"Name of the {kind} block; docs/blocks.md lists them.",
-                "x-runner": {"apply": "rebuild", "kind": kind.value},
+                "x-runner": marks("rebuild", kind=kind.value),
             },
             "with": {
                 "type": "object",
                 "description": "Its settings; what is not said keeps the block's default.",
-                "x-runner": {"apply": "rebuild"},
+                "x-runner": marks("rebuild"),
             },
         },
         "allOf": cases,
-        "x-runner": {"apply": "rebuild"},
+        "x-runner": marks("rebuild", ORDERS_OF[kind]),
     }
 
 
@@ -362,7 +393,12 @@ def _schedule() -> Schema:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "calendar": choice("exchange_calendars code; times below are in its zone.", list(CALENDARS), apply="live"),
+            "calendar": choice(
+                "exchange_calendars code; times below are in its zone.",
+                list(CALENDARS),
+                apply="live",
+                examples=["XNYS"],
+            ),
             "window": {
                 "type": "array",
                 "items": {"type": "string", "pattern": CLOCK_PATTERN},
@@ -370,20 +406,23 @@ def _schedule() -> Schema:
                 "maxItems": 2,
                 "description": "Decisions are made only in this part of the session, one that falls due outside when "
                 'it begins; stops and targets act always: ["09:35", "15:50"].',
-                "x-runner": {"apply": "live", "direction": "smaller_is_tighter"},
+                "examples": [["09:35", "15:50"]],
+                "x-runner": marks("live", direction="smaller_is_tighter"),
             },
             "evaluate": moment
             | {
                 "description": 'Decide once a session, at "15:45", close-20m or open+5m; the bar in progress is the '
                 "last one then. Without it: when a bar completes.",
-                "x-runner": {"apply": "live"},
+                "examples": ["close-20m"],
+                "x-runner": marks("live"),
             },
             "every": {
                 "type": "string",
                 "pattern": EVERY_PATTERN,
                 "description": "Intraday bars: decide at multiples of this from the open, or from where the window "
                 "begins: 15m, 1h.",
-                "x-runner": {"apply": "live"},
+                "examples": ["15m"],
+                "x-runner": marks("live"),
             },
             "on": choice(
                 "Decide at each bar, once a session, or only in the last session of a week or month.",
@@ -395,11 +434,12 @@ def _schedule() -> Schema:
             | {
                 "description": 'Close all positions at this moment of each session; no entries after it: "15:55", '
                 "close-5m.",
-                "x-runner": {"apply": "live"},
+                "examples": ["close-5m"],
+                "x-runner": marks("live"),
             },
         },
         "description": "When decisions are made and orders may be sent.",
-        "x-runner": {"apply": "live"},
+        "x-runner": marks("live", "keep"),
     }
 
 
@@ -421,7 +461,8 @@ def _execution() -> Schema:
                 "default": 0,
                 "description": "limit, loc: distance of the limit from the reference price, in basis points, towards "
                 "a fill; negative waits for a better price. rel: offset from the best quote.",
-                "x-runner": {"apply": "live", "unit": "basis points"},
+                "examples": [5],
+                "x-runner": marks("live", unit="basis points"),
             },
             "tif": choice(
                 "Time in force.",
@@ -431,7 +472,7 @@ def _execution() -> Schema:
             ),
         },
         "description": "How orders are sent.",
-        "x-runner": {"apply": "live"},
+        "x-runner": marks("live", "keep"),
     }
 
 

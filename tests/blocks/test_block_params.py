@@ -102,12 +102,18 @@ def test_the_schema_carries_text_limits_defaults_and_reload_class() -> None:
         "minimum": 1,
         "maximum": 9,
         "default": 3,
-        "x-runner": {"apply": "rebuild", "direction": None, "unit": "bars"},
+        "x-runner": {
+            "apply": "rebuild",
+            "direction": None,
+            "since": "0.1.0",
+            "unit": "bars",
+        },
     }
     assert schema["properties"]["level"]["exclusiveMinimum"] == 0
     assert schema["properties"]["level"]["x-runner"] == {
         "apply": "live",
         "direction": "smaller_is_tighter",
+        "since": "0.1.0",
         "unit": "",
     }
     assert schema["properties"]["cap"]["type"] == ["integer", "null"]

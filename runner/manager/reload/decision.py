@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from runner.blocks import Apply
+from runner.model.annotations import Apply
 from runner.spec.changes import Direction, FieldChange, changes, direction_of, strongest
 from runner.spec.spec import StrategySpec
 
