@@ -60,7 +60,7 @@ def reference() -> str:
         parts.append(f"## {introduction}")
         parts += [_block_page(kind, cls) for cls in BUILT_IN.blocks(kind).values()]
     parts.append(f"## {_RULES_SECTION}")
-    parts += [f"### {name}\n\n{_prose(rule)}" for name, rule in RULES.items()]
+    parts += [f"### {name}\n\n{prose(rule)}" for name, rule in RULES.items()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -90,27 +90,38 @@ wanted weight has left it. Asked in this order; a bar that opened beyond the pro
 
 
 def _block_page(kind: Kind, cls: type[Any]) -> str:
-    example: Mapping[str, Any] = cls.example
-    lines = [f"### {cls.name}", _prose(cls), parameter_table(cls), _yaml(kind, cls.name, example)]
+    lines = [f"### {cls.name}", prose(cls), parameter_table(cls), f"```yaml\n{example_of(kind, cls)}```"]
     if kind is not Kind.COMBINE:
-        warmup = build(cls, example).warmup
-        lines.append(f"Warm-up: {warmup} bar{'s' if warmup > 1 else ''}.")
+        lines.append(f"Warm-up: {bars(build(cls, settings_of_example(cls)).warmup)}.")
     return "\n\n".join(lines)
 
 
-def _prose(thing: Any) -> str:
+def bars(count: int) -> str:
+    """`1 bar`, `50 bars`."""
+    return f"{count} bar{'s' if count != 1 else ''}"
+
+
+def prose(thing: Any) -> str:
     """A docstring as Markdown; its Returns, Raises and Source lines become a list."""
     return re.sub(r"(?m)^(Returns|Raises|Source):", r"- \1:", inspect.getdoc(thing) or "")
 
 
-def _yaml(kind: Kind, name: str, example: Mapping[str, Any]) -> str:
+def settings_of_example(cls: type[Any]) -> Mapping[str, Any]:
+    """The settings that a block gives as its example; none when it gives none."""
+    found: Mapping[str, Any] = getattr(cls, "example", {})
+    return found
+
+
+def example_of(kind: Kind, cls: type[Any]) -> str:
+    """How a file uses the block, with the settings of its example, as YAML."""
     named = kind in (Kind.SIGNAL, Kind.EXIT)
     indent = "    " if named else "  "
+    settings = settings_of_example(cls)
     lines = [f"{kind}s:", f"  my_{kind}:"] if named else [f"{kind}:"]
-    lines.append(f"{indent}use: {name}")
-    if example:
-        lines.append(f"{indent}with: {_flow(example)}")
-    return "```yaml\n" + "\n".join(lines) + "\n```"
+    lines.append(f"{indent}use: {cls.name}")
+    if settings:
+        lines.append(f"{indent}with: {_flow(settings)}")
+    return "\n".join(lines) + "\n"
 
 
 def _flow(value: Any) -> str:
