@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "metrics": ("runner.cli.metrics:metrics", "Print metrics for Prometheus."),
     "gateway": ("runner.cli.gateway:gateway", "Serve the paper gateway on its own."),
     "validate": ("runner.cli.validate:validate", "Check strategy files without running them."),
+    "show": ("runner.cli.show:show", "Show what a strategy's settings are and where each comes from."),
     "explain": ("runner.cli.explain:explain", "Explain a code, a key, a block or the reason of a decision."),
     "blocks": ("runner.cli.blocks:blocks", "List the blocks that a strategy file can use."),
 }

@@ -41,7 +41,8 @@ from runner.spec.spec import (
 from runner.spec.times import TimeRef, parse_clock, parse_every
 from runner.spec.universe import read_universe
 
-_DEFAULT_COMBINE = "first"
+DEFAULT_COMBINE = "first"
+"""How signals are combined when nothing is said, which does with one signal only."""
 
 
 @dataclass(slots=True)
@@ -196,7 +197,7 @@ class Builder:
                 hint = f"add combine: {{use: all_of}}; there are: {there_are}"
                 self.problems.append(error("M412", message, span, path=("signals",), hint=hint))
                 return None
-            default: CombineBlock = build(self.deployment.catalog.find(Kind.COMBINE, _DEFAULT_COMBINE), {})
+            default: CombineBlock = build(self.deployment.catalog.find(Kind.COMBINE, DEFAULT_COMBINE), {})
             return default
         combine: CombineBlock | None = self._block(Kind.COMBINE, ("combine",))
         if combine is not None and names:

@@ -28,9 +28,21 @@ def read_universe(node: Node, key: Span, problems: list[Problem]) -> UniverseSpe
     return None if any(p.is_error for p in problems[before:]) else universe
 
 
+def lists_symbols(text: str) -> bool:
+    """Whether a universe of one piece of text lists symbols; else it names a library."""
+    return "," in text or _TICKER.match(text.strip()) is not None
+
+
+def default_exchange(sec_type: SecType) -> str | None:
+    """Where an instrument trades when nobody says; None when it has to be said."""
+    if sec_type in (SecType.FUTURE, SecType.INDEX):
+        return None
+    return "IDEALPRO" if sec_type is SecType.FOREX else "SMART"
+
+
 def _text(node: Node, problems: list[Problem]) -> UniverseSpec:
     text: str = node.value
-    if "," in text or _TICKER.match(text.strip()):
+    if lists_symbols(text):
         return UniverseSpec(instruments=_instruments(node, {}, _PATH, problems))
     name = text.strip()
     message = f'universe "{name}" is read as an ArcticDB library, because a symbol would be in capital letters'
@@ -127,12 +139,12 @@ def _query(
 ) -> InstrumentQuery:
     said = defaults | own
     sec_type = SecType(said.get("sec_type", SecType.STOCK.value))
-    exchange = said.get("exchange") or ("IDEALPRO" if sec_type is SecType.FOREX else "SMART")
+    exchange = said.get("exchange") or default_exchange(sec_type) or "SMART"
     label = symbol or "the library"
     if sec_type is SecType.FUTURE and not said.get("expiry"):
         hint = "add expiry: yyyymm"
         problems.append(error("M413", f"the future {label} needs an expiry", at.span, path=path, hint=hint))
-    if sec_type in (SecType.FUTURE, SecType.INDEX) and "exchange" not in said:
+    if default_exchange(sec_type) is None and "exchange" not in said:
         hint = "add its exchange, for example exchange: CME"
         kind = "future" if sec_type is SecType.FUTURE else "index"
         problems.append(error("M413", f"the {kind} {label} needs an exchange", at.span, path=path, hint=hint))
