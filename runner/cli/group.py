@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "revert": ("runner.cli.drift:revert", "Put what a strategy's file says back into the store."),
     "metrics": ("runner.cli.metrics:metrics", "Print metrics for Prometheus."),
     "gateway": ("runner.cli.gateway:gateway", "Serve the paper gateway on its own."),
+    "new": ("runner.cli.new:new", "Write the file of a new strategy."),
     "validate": ("runner.cli.validate:validate", "Check strategy files without running them."),
     "show": ("runner.cli.show:show", "Show what a strategy's settings are and where each comes from."),
     "explain": ("runner.cli.explain:explain", "Explain a code, a key, a block or the reason of a decision."),
