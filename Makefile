@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install clients demo test kill-test lint check bench lock clean
+.PHONY: help install clients demo test kill-test lint docs check bench lock clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,14 @@ lint: install ## check format, style, types and import floors
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: install ## write the schemas and the generated pages anew
+	$(BIN)/python -m runner.spec.schema schemas
+	$(BIN)/python -m runner.spec.reference docs/spec.md
+	$(BIN)/python -m runner.catalog > docs/blocks.md
+	$(BIN)/python -m runner.base_params > docs/params.md
+	$(BIN)/python -m runner.spec.explain > docs/problems.md
+	$(BIN)/python -m runner.cli.reference > docs/commands.md
 
 check: lint test ## lint, then test: what CI runs
 

@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("runner.cli.show:show", "Show what a strategy's settings are and where each comes from."),
     "explain": ("runner.cli.explain:explain", "Explain a code, a key, a block or the reason of a decision."),
     "blocks": ("runner.cli.blocks:blocks", "List the blocks that a strategy file can use."),
+    "schema": ("runner.cli.schema:schema", "Print, write or check the JSON Schemas of the files."),
 }
 """Name → where the command is, and its line in the list of commands."""
 
