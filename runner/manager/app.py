@@ -18,9 +18,9 @@ from runner.errors import ConfigError, ExitCode, RunnerError
 from runner.manager.control import ControlServer
 from runner.manager.embedded_gateway import EmbeddedGateway
 from runner.manager.reload.decision import Loosening
-from runner.manager.reload.engine import Start
 from runner.manager.reload.service import ReloadService
 from runner.manager.reload.settings import ReloadSettings
+from runner.manager.reload.starting import Start
 from runner.manager.reload.verbs import ReloadVerbs
 from runner.manager.strategy_manager import StrategyManager
 from runner.manager.verbs import Verbs

@@ -178,7 +178,7 @@ class Orders:
                 f"{track.name}: this {getattr(decision, 'why', 'needs an approval')}",
                 hint="loosen it in the file, and approve that version",
             )
-        return self._engine.put_overlays(track, overlays, wanted, decision, occasion)
+        return self._engine.in_place.put(track, overlays, wanted, decision, occasion)
 
     def _held(self, track: Track, generation: int) -> None:
         newest = track.newest

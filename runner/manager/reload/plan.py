@@ -18,7 +18,8 @@ from runner.manager.reload.decision import (
     Wanted,
     decide,
 )
-from runner.manager.reload.engine import ReloadEngine, content
+from runner.manager.reload.engine import ReloadEngine
+from runner.manager.reload.files import content
 from runner.manager.reload.track import Track, overlaid
 from runner.model.money import CENT
 from runner.model.orders import Purpose

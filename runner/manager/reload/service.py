@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
-from runner.errors import ConfigError
-from runner.manager.reload.engine import ReloadEngine, Start
+from runner.manager.reload.engine import ReloadEngine
 from runner.manager.reload.history import leaves
 from runner.manager.reload.orders import Orders
 from runner.manager.reload.settings import ReloadSettings
+from runner.manager.reload.starting import Start, Starting
 from runner.manager.reload.track import Track
 from runner.manager.watch.events import (
     FileEvent,
@@ -79,6 +79,7 @@ class ReloadService:
         self.root = manager.config.strategies_dir
         self.engine = ReloadEngine(manager, deployment, settings, system)
         self.orders = Orders(self.engine)
+        self._starting = Starting(self.engine)
         self._manager = manager
         self._deployment = deployment
         self._workspace = Workspace(self.root, deployment)
@@ -102,7 +103,7 @@ class ReloadService:
             if reading.content is not None:
                 self._workspace.put(path, reading.content)
                 self._machine.remember(path, reading.content)
-        starts = self.engine.begin(self._workspace.folder(), only=only)
+        starts = self._starting.begin(self._workspace.folder(), only=only)
         return on_disk, starts
 
     def _files(self) -> list[Path]:
@@ -155,9 +156,13 @@ class ReloadService:
 
     def approve_deletions(self) -> list[str]:
         """Lets the files be gone that went missing many at once."""
-        if self._watcher is None:
-            raise ConfigError("files are not being watched", hint="start without --no-watch")
-        return [path.as_posix() for path in self._watcher.approve_deletions()]
+        released = [path.as_posix() for path in self._watcher.approve_deletions()] if self._watcher else []
+        for name in sorted(self._starting.missing):
+            self._starting.missing.discard(name)
+            if self.engine.track(name).wanted is None:
+                self.engine.release_missing(name)
+                released.append(name)
+        return released
 
     # -- what the watcher says -----------------------------------------------------------------------------------
 

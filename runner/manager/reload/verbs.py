@@ -149,7 +149,7 @@ class ReloadVerbs:
 
     def _drift(self, name: str | None) -> dict[str, Any]:
         engine = self._service.engine
-        engine.compare_with_store()
+        engine.in_place.compare_with_store()
         tracks = [engine.track(name)] if name else list(engine.tracks().values())
         rows = []
         for track in tracks:

@@ -1,0 +1,52 @@
+"""What the files of a folder say, strategy by strategy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pwd
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from runner.spec.folder import Loaded
+from runner.spec.problems import Problem
+
+
+def by_name(loaded: Sequence[Loaded], known: Mapping[str, Loaded | None] | None = None) -> dict[str, Loaded]:
+    """The file of each strategy. One that cannot even say its name keeps the one it had; of several with one name, all
+    refused, the one that had the strategy before counts."""
+    paths = {one.path: name for name, one in (known or {}).items() if one is not None}
+    found: dict[str, Loaded] = {}
+    for one in loaded:
+        name = one.name or paths.get(one.path, "")
+        if not name:
+            continue
+        other = found.get(name)
+        if other is None or paths.get(one.path) == name:
+            found[name] = one
+    return found
+
+
+def content(loaded: Loaded) -> str:
+    """Identifies everything that a file's verdict was made from: its own text, its bases', and what was said."""
+    digest = hashlib.sha256()
+    for name in sorted(loaded.sources):
+        digest.update(name.encode() + b"\0" + loaded.sources[name].encode("utf-8", "surrogatepass") + b"\0")
+    digest.update(json.dumps([(p.code, p.message) for p in loaded.problems]).encode())
+    return digest.hexdigest()
+
+
+def first_problem(problems: Sequence[Problem]) -> str:
+    """The first error with its place, and how many more there are."""
+    errors = [problem for problem in problems if problem.is_error]
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{first.code} at {first.file}:{first.line}:{first.column}: {first.message}{more}"
+
+
+def owner(path: Path) -> str:
+    """Who wrote the file, as far as the system tells."""
+    try:
+        return pwd.getpwuid(path.stat().st_uid).pw_name
+    except (OSError, KeyError):
+        return ""
