@@ -24,7 +24,7 @@ _LASTS = re.compile(r"([1-9][0-9]{0,3})([smhd])\Z", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-@click.command(cls=Command)
+@click.command("set", cls=Command)
 @click.argument("name")
 @click.argument("field")
 @click.argument("value")
