@@ -299,7 +299,8 @@ def _property_schema(info: ParamInfo, examples: Mapping[str, Any]) -> dict[str, 
         limits["maximum"] = info.maximum
     schema: dict[str, Any] = {"description": info.description}
     if info.type == "mapping":
-        schema |= {"type": "object", "additionalProperties": {"type": "number"} | limits, "minProperties": 1}
+        each = {"type": "number"} | limits | ({"x-runner": {"unit": info.unit}} if info.unit else {})
+        schema |= {"type": "object", "additionalProperties": each, "minProperties": 1}
     else:
         schema |= {"type": info.type} | limits
     if info.nullable:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,11 +19,12 @@ from referencing import Registry
 
 from runner.spec.fields import Schema
 from runner.spec.load import Entry, Node
-from runner.spec.problems import KeyPath, Problem, Span, closest, dotted, error, warning
+from runner.spec.problems import NO_STEP, KeyPath, Problem, Span, Step, dotted, error, warning
+from runner.spec.spelling import meant
+from runner.spec.steps import form_step, instead, part_colon, rename, type_step, write
 from runner.spec.times import CLOCK_PATTERN, EVERY_PATTERN, TIME_PATTERN
-from runner.spec.words import shown, type_hint, types_named
+from runner.spec.words import shown, types_named
 
-_TIME_PATTERNS = frozenset({CLOCK_PATTERN, TIME_PATTERN})
 MAX_LISTED = 8
 """Choices named in the message; more go into the hint."""
 _FORMS = {
@@ -82,7 +83,7 @@ class Checker:
         if not root.is_mapping:
             problems.append(_no_mapping(root))
             return root, problems
-        failures = [_failure(exc) for exc in self._validator.iter_errors(root.data())]
+        failures = _told_apart([_failure(exc) for exc in self._validator.iter_errors(root.data())])
         unknown: dict[KeyPath, set[str]] = {}
         for failure in failures:
             if failure.keyword == "additionalProperties":
@@ -131,17 +132,29 @@ class Checker:
                 continue
             here = (*path, key)
             span = root.key_span(here) or root.locate(path)
-            guess = closest(key, (name for name in known if name not in present)) or closest(key, known)
-            moved = self._moved.get(dotted(here)) or self._moved.get(f"*.{key}")
-            if moved:
-                hint = moved
-            elif guess:
-                unknown.setdefault(path, set()).add(guess)
-                hint = f'did you mean "{guess}"?'
-            else:
-                hint = self._elsewhere(key, path) or _known_keys(known)
             where = f" in {dotted(path)}" if path else ""
-            yield error("S201", f'unknown key "{_short(key)}"{where}', span, path=here, hint=hint)
+            step, stands_for = self._key_step(key, here, span, known, present, root.find(here))
+            if stands_for is not None:
+                unknown.setdefault(path, set()).add(stands_for)
+            yield error("S201", f'unknown key "{_short(key)}"{where}', span, path=here, hint=step.hint, fix=step.fix)
+
+    def _key_step(
+        self, key: str, here: KeyPath, span: Span, known: Schema, present: Mapping[str, Any], node: Node | None
+    ) -> tuple[Step, str | None]:
+        """What to do about an unknown key, and the known key that it stands for."""
+        moved = self._moved.get(dotted(here)) or self._moved.get(f"*.{key}")
+        if moved:
+            return Step(moved), None
+        # In a list of pairs between braces, `fast:20` is one word: a key without a value.
+        glued = part_colon(key, span, known) if node is not None and not node.raw and node.value is None else None
+        if glued is not None:
+            return glued, key.partition(":")[0]
+        guess = meant(key, known, present)
+        if guess.word is not None:
+            return rename(key, span, guess), guess.word
+        if key.isdecimal():
+            return Step('a comma ends a value between braces: write decimals with a point, numbers without ","'), None
+        return Step(self._elsewhere(key, here[:-1]) or _known_keys(known)), None
 
     def _elsewhere(self, key: str, path: KeyPath) -> str:
         """Where a key that is unknown here would be right."""
@@ -169,31 +182,29 @@ class Checker:
             message = f"this file is in version {version} of the format; this runner reads version {choices[0]}"
             return error("S210", message, span, path=path, hint=f"write spec: {choices[0]}")
         if kind is not None and isinstance(value, str):
-            return self._no_such_block(value, kind, path, span)
-        guess = closest(value, [c for c in choices if isinstance(c, str)]) if isinstance(value, str) else None
-        hint = f'did you mean "{guess}"?' if guess else ""
+            return self._no_such_block(value, kind, path, span, node)
+        step = instead(value, node, [c for c in choices if isinstance(c, str)]) if isinstance(value, str) else NO_STEP
         listed = ", ".join(str(c) for c in choices)
         if len(choices) <= MAX_LISTED:
             words = listed if len(choices) == 1 else f"one of {listed}"
             message = f"{dotted(path)} must be {words}, not {shown(value, node)}"
         else:
             message = f"{dotted(path)} cannot be {shown(value, node)}"
-            hint = hint or f"there are: {listed}"
-        return error("S205", message, span, path=path, hint=hint)
+            step = step if step.hint else Step(f"there are: {listed}")
+        return error("S205", message, span, path=path, hint=step.hint, fix=step.fix)
 
-    def _no_such_block(self, value: str, kind: str, path: KeyPath, span: Span) -> Problem:
+    def _no_such_block(self, value: str, kind: str, path: KeyPath, span: Span, node: Node | None) -> Problem:
         names = self._known.get(kind, {})
         other = next((k for k, there in self._known.items() if k != kind and value in there), None)
-        guess = closest(value, names)
         if other is not None:
-            hint = f'"{value}" is a {other} block'
+            step = Step(f'"{value}" is a {other} block')
         elif value in self._schema["properties"].get("params", {}).get("properties", {}):
-            hint = f'"{value}" is a parameter: write it under "params:"'
-        elif guess:
-            hint = f'did you mean "{guess}"?'
+            step = Step(f'"{value}" is a parameter: write it under "params:"')
         else:
-            hint = f"there are: {', '.join(names)}"
-        return error("S206", f'there is no {kind} block called "{_short(value)}"', span, path=path, hint=hint)
+            step = instead(value, node, names)
+            step = step if step.hint else Step(f"there are: {', '.join(names)}")
+        message = f'there is no {kind} block called "{_short(value)}"'
+        return error("S206", message, span, path=path, hint=step.hint, fix=step.fix)
 
 
 _RANGES = {
@@ -249,26 +260,48 @@ def _read_text(node: Node, schema: Any, path: KeyPath, problems: list[Problem]) 
     if value is None or isinstance(value, bool):
         kind = "an empty value" if value is None else "true/false"
         message = f'{dotted(path)} {node.raw} looks like {kind} to YAML; it is read as the text "{node.raw}"'
-        hint = f'write "{node.raw}" in quotes so that every tool agrees'
-        problems.append(warning("W301", message, node.span, path=path, hint=hint))
-    return Node(node.raw, node.span, node.raw, plain=False)
+        step = write(node, f'"{node.raw}"', after=" in quotes so that every tool agrees")
+        problems.append(warning("W301", message, node.span, path=path, hint=step.hint, fix=step.fix))
+    return Node(node.raw, node.span, node.raw, plain=False, alone=node.alone)
+
+
+def _told_apart(failures: list[_Failure]) -> list[_Failure]:
+    """Without what another failure at the same place says better: choices say more than a type, a type more than a
+    constant, and of a value that is missing only its type is said."""
+    at: dict[str, set[KeyPath]] = {"type": set(), "enum": set()}
+    for failure in failures:
+        if failure.keyword in at and not failure.of_key:
+            at[failure.keyword].add(failure.path)
+
+    def said(failure: _Failure) -> bool:
+        if failure.keyword == "type":
+            return failure.value is not None and failure.path in at["enum"]
+        if failure.keyword == "enum":
+            return failure.value is None and failure.path in at["type"]
+        return failure.keyword == "const" and failure.path in at["type"]
+
+    return [failure for failure in failures if not said(failure)]
 
 
 def _no_mapping(root: Node) -> Problem:
     what = "a list" if root.is_list else "one piece of text" if isinstance(root.value, str) else "a single value"
-    match = re.match(r"([A-Za-z_]\w*):(\S[^\n:]*)", root.value) if isinstance(root.value, str) else None
-    hint = (
-        f'a space is missing after the colon: write "{match[1]}: {match[2]}"' if match else 'write "key: value" lines'
-    )
-    return error("S200", f"the file is {what}, not keys and values", root.locate(()), hint=hint)
+    parted = None
+    if isinstance(root.value, str) and root.plain and root.alone:
+        # Lines without a colon of their own are one piece of text; the first of its words is written where it begins.
+        word, at = root.value.split(" ")[0], root.span
+        first = replace(at, end_line=at.line, end_column=at.column + len(word), end=at.start + len(word))
+        parted = part_colon(word, first)
+    step = parted or Step('write "key: value" lines')
+    return error("S200", f"the file is {what}, not keys and values", root.locate(()), hint=step.hint, fix=step.fix)
 
 
 def _missing(
     failure: _Failure, path: KeyPath, root: Node, unknown: Mapping[KeyPath, set[str]], properties: Schema
 ) -> Iterator[Problem]:
+    misspelled = unknown.get(path, ())
     for key in failure.limit:
-        if key in failure.value or key in unknown.get(path, ()):
-            # A misspelled key that stands for this one has been reported at its own place.
+        if key in failure.value or key in misspelled or (not path and "extends" in misspelled):
+            # A misspelled key that stands for this one, or for a base that would have it, is shown at its own place.
             continue
         described = properties.get(key, {}).get("description", "")
         where = f" in {dotted(path)}" if path else ""
@@ -278,28 +311,25 @@ def _missing(
 
 def _wrong_type(failure: _Failure, path: KeyPath, span: Span, node: Node | None) -> Problem:
     expected, value = failure.limit, failure.value
-    time = failure.schema.get("pattern") in _TIME_PATTERNS
-    hint = type_hint(expected, value, node, time=time)
+    step = type_step(failure.schema, expected, value, node)
     if value is None and node is not None and not node.raw:
         message = f"{dotted(path)} has no value; it must be {types_named(expected)}"
     else:
         message = f"{dotted(path)} must be {types_named(expected)}, not {shown(value, node)}"
-    return error("S203", message, span, path=path, hint=hint)
+    return error("S203", message, span, path=path, hint=step.hint, fix=step.fix)
 
 
 def _wrong_form(failure: _Failure, path: KeyPath, span: Span, node: Node | None) -> Problem:
     pattern, value = failure.limit, failure.value
-    form = _FORMS.get(pattern)
-    if form is not None:
-        return error("S207", f"{dotted(path)} must be {form}, not {shown(value, node)}", span, path=path)
+    form, step = _FORMS.get(pattern), form_step(pattern, value, node)
+    if form is not None or step.hint:
+        message = f"{dotted(path)} {f'must be {form}, not' if form is not None else 'cannot be'} {shown(value, node)}"
+        return error("S207", message, span, path=path, hint=step.hint, fix=step.fix)
     hint = _FORM_HINTS.get(str(path[-1]) if path else "", "")
     if not hint and path and path[0] == "hooks":
         hint = "write package.module:function"
     if not hint and path and path[0] == "universe":
         hint = _FORM_HINTS["symbol"]
-    upper = isinstance(value, str) and not re.search(pattern, value) and re.search(pattern, value.upper().strip())
-    if upper:
-        hint = f'write "{value.upper().strip()}"'
     return error("S207", f"{dotted(path)} cannot be {shown(value, node)}", span, path=path, hint=hint)
 
 

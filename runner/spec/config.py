@@ -196,7 +196,7 @@ def _substitute(
     try:
         text = _lookup(value, env, folder)
         replaced[node.span] = value
-        return Node(resolve_plain(text), node.span, text, plain=True)
+        return Node(resolve_plain(text), node.span, text, plain=True, alone=False)
     except ConfigError as exc:
         problems.append(error("E603", exc.message, node.span, path=path, hint=exc.hint))
     except ValueError as exc:

@@ -8,11 +8,13 @@ the file and position they were written at, so a problem in a merged document is
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.spec.load import Document, Entry, Node, read_document
-from runner.spec.problems import Problem, Related, error
+from runner.spec.load import Document, Entry, Node, parse_bytes, read_document
+from runner.spec.problems import NO_STEP, Problem, Related, Step, error
+from runner.spec.steps import instead
 
 MAX_DEPTH = 4
 """Longest chain of files: a strategy, and three bases above each other."""
@@ -26,14 +28,22 @@ class BaseFiles:
     root: Path
     documents: dict[Path, Document] = field(default_factory=dict)
     closed: bool = False
+    unsaved: Mapping[Path, bytes] = field(default_factory=dict)
+    """Resolved path → what to read in place of what is on disk there, for bases and strategies."""
 
     def exists(self, path: Path) -> bool:
         return path in self.documents or (not self.closed and path.is_file())
 
     def read(self, path: Path, *, shown: str) -> Document:
+        """The base at a resolved path."""
         if path not in self.documents:
-            self.documents[path] = read_document(path, file=shown)
+            self.documents[path] = self.fresh(path, shown=shown)
         return self.documents[path]
+
+    def fresh(self, path: Path, *, shown: str) -> Document:
+        """The file at `path`, read now."""
+        data = self.unsaved.get(path.resolve()) if self.unsaved else None
+        return read_document(path, file=shown) if data is None else parse_bytes(data, file=shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ def extend(document: Document, path: Path, bases: BaseFiles) -> Extended:
     assert document.root is not None
     problems: list[Problem] = []
     used: list[Path] = []
-    root = _resolve(document.root, path, Path(document.file), bases, (path.resolve(),), used, problems)
+    root = _resolve(document.root, path, path, bases, (path.resolve(),), used, problems)
     return Extended(root, tuple(dict.fromkeys(used)), tuple(problems))
 
 
@@ -87,8 +97,9 @@ def _base(
     used: list[Path],
     problems: list[Problem],
 ) -> Node | None:
-    def refuse(code: str, message: str, hint: str = "", related: tuple[Related, ...] = ()) -> None:
-        problems.append(error(code, message, word.span, path=("extends",), hint=hint, related=related))
+    def refuse(code: str, message: str, step: Step = NO_STEP, related: tuple[Related, ...] = ()) -> None:
+        problem = error(code, message, word.span, path=("extends",), hint=step.hint, fix=step.fix, related=related)
+        problems.append(problem)
 
     text: str = word.value
     try:
@@ -98,20 +109,19 @@ def _base(
         refuse("M431", f'"{text[:60]}" cannot be the name of a file')
         return None
     if not target.is_relative_to(bases.root.resolve()):
-        refuse("M434", f'"{text}" is outside the strategies folder', "a base lies in the strategies folder")
+        refuse("M434", f'"{text}" is outside the strategies folder', Step("a base lies in the strategies folder"))
         return None
     if not exists:
-        found = sorted(p.name for p in path.parent.glob("_*.y*ml"))[:8] if path.parent.is_dir() else []
-        refuse("M431", f'there is no file "{text}" to extend', f"there are: {', '.join(found)}" if found else "")
+        refuse("M431", f'there is no file "{text}" to extend', _nearest_base(word, path.parent))
         return None
     if not target.name.startswith("_") or target.suffix not in (".yaml", ".yml"):
-        refuse("M435", f'"{text}" is not a base', 'the name of a base begins with "_" and ends in .yaml')
+        refuse("M435", f'"{text}" is not a base', Step('the name of a base begins with "_" and ends in .yaml'))
         return None
     if target in chain:
         refuse("M432", f'"{text}" extends itself: {" → ".join(p.name for p in (*chain, target))}')
         return None
     if len(chain) >= MAX_DEPTH:
-        refuse("M433", f"files extend each other more than {MAX_DEPTH} deep", "merge some of the bases")
+        refuse("M433", f"files extend each other more than {MAX_DEPTH} deep", Step("merge some of the bases"))
         return None
     where = Path(os.path.normpath(shown.parent / text))
     document = bases.read(target, shown=where.as_posix())
@@ -121,6 +131,13 @@ def _base(
         refuse("M431", f'"{text}" cannot be used', related=(Related(first.message, first.span),))
         return None
     return _resolve(document.root, target, where, bases, (*chain, target), used, problems)
+
+
+def _nearest_base(word: Node, folder: Path) -> Step:
+    """The base in the same folder that was meant without a doubt, or which there are."""
+    found = sorted(path.name for path in folder.glob("_*.y*ml")) if folder.is_dir() else []
+    step = instead(word.value, word, found)
+    return step if step.fix or not found else Step(f"there are: {', '.join(found[:8])}")
 
 
 def merge(base: Node, own: Node) -> Node:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 from runner.blocks import Kind
 from runner.catalog import Catalog
@@ -15,7 +16,7 @@ from runner.spec.check import Checker
 from runner.spec.deployment import Deployment
 from runner.spec.extends import BaseFiles, extend
 from runner.spec.levels import Level
-from runner.spec.load import Document, Node, parse_text, read_document
+from runner.spec.load import Document, Node, parse_text
 from runner.spec.names import MAX_FILES, FileRole, role_of, walk
 from runner.spec.problems import Problem, Related, Span, error, in_order, warning, whole_file
 from runner.spec.rules.between_files import check_folder
@@ -25,6 +26,7 @@ from runner.spec.spec import StrategySpec
 ANYWHERE = Deployment()
 """Nothing is known of runner.yaml; the built-in blocks are there."""
 
+_ALL_SAVED: Mapping[Path, bytes] = MappingProxyType({})
 _MOVED = {
     "params.universe": 'write "universe:" at the top level of the file',
     "*.stop": 'stops are parameters: "params: {stop_loss: 0.03}"',
@@ -80,13 +82,29 @@ def load_file(
     deployment: Deployment = ANYWHERE,
     level: Level = Level.RULES,
     bases: BaseFiles | None = None,
+    shown: str | None = None,
 ) -> Loaded:
     """Read, extend, check and build one strategy file. Never raises for what the file holds.
 
-    `root` is the strategies folder, which bases may not leave. Problems name the file as `path` does. Below
-    `Level.RULES` nothing is built: `spec` is None.
+    `root` is the strategies folder, which bases may not leave. Problems name the file as `path` does, or as `shown`.
+    Below `Level.RULES` nothing is built: `spec` is None.
     """
-    return judge(read_document(path), path, bases or BaseFiles(root), deployment, level)
+    files = bases or BaseFiles(root)
+    return judge(files.fresh(path, shown=shown or path.as_posix()), path, files, deployment, level)
+
+
+def load_base(
+    path: Path,
+    *,
+    root: Path,
+    deployment: Deployment = ANYWHERE,
+    level: Level = Level.RULES,
+    bases: BaseFiles | None = None,
+) -> Loaded:
+    """Read and check one base by itself: what strategies that extend it make of it is not known here."""
+    document = (bases or BaseFiles(root)).read(path.resolve(), shown=path.as_posix())
+    problems = _check_base(document, deployment, level)
+    return Loaded(path=path, spec=None, problems=in_order(problems), sources={document.file: document.text})
 
 
 def load_text(
@@ -102,10 +120,17 @@ def load_text(
     return judge(document, path, BaseFiles(root or path.parent), deployment, level)
 
 
-def load_folder(root: Path, *, deployment: Deployment = ANYWHERE, level: Level = Level.RULES) -> Folder:
+def load_folder(
+    root: Path,
+    *,
+    deployment: Deployment = ANYWHERE,
+    level: Level = Level.RULES,
+    unsaved: Mapping[Path, bytes] = _ALL_SAVED,
+) -> Folder:
     """Load every strategy file under `root`. Never raises for what the files hold.
 
-    Two files with one `name` are both refused: nobody could say which one is meant.
+    Two files with one `name` are both refused: nobody could say which one is meant. `unsaved` is what to judge in
+    place of what is on disk, by resolved path.
     """
     problems: list[Problem] = []
     ignored: list[str] = []
@@ -128,7 +153,7 @@ def load_folder(root: Path, *, deployment: Deployment = ANYWHERE, level: Level =
     if len(files) > MAX_FILES:
         message = f"the strategies folder holds more than {MAX_FILES} files"
         return Folder(specs=(), problems=(error("E602", message, whole_file(root.as_posix())),))
-    bases = BaseFiles(root)
+    bases = BaseFiles(root, unsaved=unsaved)
     documents = [bases.read(path.resolve(), shown=path.as_posix()) for path in base_paths]
     loaded = [load_file(path, root=root, deployment=deployment, level=level, bases=bases) for path in files]
     found = folder_of(loaded, documents, deployment, level)
@@ -139,12 +164,11 @@ def folder_of(
     loaded: Sequence[Loaded], bases: Sequence[Document], deployment: Deployment, level: Level = Level.RULES
 ) -> Folder:
     """The files of one folder together: `bases` by themselves, and what must hold between the strategies."""
-    base_checker = _checkers(deployment.catalog)[1]
     problems: list[Problem] = []
     sources: dict[str, str] = {}
     for document in bases:
         sources[document.file] = document.text
-        problems += _check_base(document, base_checker) if level.includes(Level.SCHEMA) else document.problems
+        problems += _check_base(document, deployment, level)
     judged = _refuse_shared_names(list(loaded))
     for one in judged:
         problems += one.problems
@@ -170,6 +194,7 @@ def judge(
     root = document.root
     strategy_checker, base_checker = _checkers(deployment.catalog)
     used: tuple[Path, ...] = ()
+    whole = True
     if "${" in document.text:
         problems += list(_placeholders(document))
     if root.is_mapping and "extends" in root.value:
@@ -177,16 +202,20 @@ def judge(
         extended = extend(document, path, bases)
         root, used = extended.root, extended.bases
         problems += extended.problems
+        whole = not extended.problems
         for base in used:
             base_document = bases.documents[base]
             sources[base_document.file] = base_document.text
-            problems += _check_base(base_document, base_checker)
+            problems += _check_base(base_document, deployment, level)
     root, wrong = strategy_checker.check(root)
+    if not whole:
+        # What a base that cannot be read would have said is not missing here.
+        wrong = [problem for problem in wrong if problem.code != "S202"]
     explained = {problem.span for problem in problems}
     # A value that is refused already is judged all the same, so that its section counts as wrong; it is shown once.
     repeated = {id(problem) for problem in wrong if problem.span in explained}
     problems += wrong
-    builds = root.is_mapping and level.includes(Level.RULES)
+    builds = whole and root.is_mapping and level.includes(Level.RULES)
     spec = Builder(root, document, path, used, deployment, problems).build() if builds else None
     name = root.child("name")
     known = name is not None and isinstance(name.value, str)
@@ -202,10 +231,10 @@ def judge(
     )
 
 
-def _check_base(document: Document, checker: Checker) -> list[Problem]:
-    if document.root is None:
+def _check_base(document: Document, deployment: Deployment, level: Level) -> list[Problem]:
+    if document.root is None or not level.includes(Level.SCHEMA):
         return list(document.problems)
-    problems = [*document.problems, *checker.check(document.root)[1]]
+    problems = [*document.problems, *_checkers(deployment.catalog)[1].check(document.root)[1]]
     if "${" in document.text:
         problems += list(_placeholders(document))
     return problems

@@ -40,6 +40,7 @@ _BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z")
 _INT = re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z", re.ASCII)
 _NOT_FINITE = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
+_INNER_TABS = re.compile(r"(?<=[^\s])[ \t]*\t[ \t]*")
 _CONFLICT = re.compile(r"^(?:<{7}|>{7}|\|{7})(?: .*)?$|^={7}$", re.MULTILINE)
 
 
@@ -56,8 +57,9 @@ class Node:
     """A value and where it was written.
 
     `value` is `dict[str, Entry]` for a mapping, `list[Node]` for a list, else text, int, float, bool or None. `raw` is
-    a scalar's text as written and `plain` says that it had no quotes. `size` counts the nodes below and this one, with
-    aliases expanded.
+    a scalar's text as written and `plain` says that it had no quotes. `alone` says that `span` holds this value and
+    nothing else, and that the value stands nowhere else: no anchor, no tag, no placeholder. `size` counts the nodes
+    below and this one, with aliases expanded.
     """
 
     value: Any
@@ -65,6 +67,7 @@ class Node:
     raw: str = ""
     plain: bool = False
     size: int = 1
+    alone: bool = True
 
     @property
     def is_mapping(self) -> bool:
@@ -247,7 +250,8 @@ def _parse(text: str, file: str) -> Document:
         failure: yaml.YAMLError = exc
         if len(text) <= EXPLAIN_BYTES:
             try:
-                _Builder(file).build(_PureParser(text))
+                # The pure parser refuses tabs between words, which is not what is wrong here.
+                _Builder(file).build(_PureParser(_INNER_TABS.sub(_as_spaces, text)))
             except yaml.YAMLError as better:
                 failure = better
             except (_Stop, ValueError, IndexError, OverflowError):
@@ -257,6 +261,10 @@ def _parse(text: str, file: str) -> Document:
     if root is None:
         return Document(file, text, None, (*builder.problems, error("Y100", "the file is empty", whole_file(file))))
     return Document(file, text, root, tuple(builder.problems))
+
+
+def _as_spaces(match: re.Match[str]) -> str:
+    return " " * len(match[0])
 
 
 @dataclass(slots=True)
@@ -397,7 +405,7 @@ class _Builder:
                 if _NOT_FINITE.match(text) is None:
                     hint = ""
                 self.problems.append(error("Y108", str(exc), span, path=self._path(), hint=hint))
-        node = Node(value, span, text, plain)
+        node = Node(value, span, text, plain, alone=event.anchor is None and event.tag is None)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         self._place(node)

@@ -58,6 +58,20 @@ class Edit:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next step after a problem: `hint` says it, `fix` does it where there is one way to do it.
+
+    Both are made in one place, from one text, so that they cannot disagree.
+    """
+
+    hint: str = ""
+    fix: tuple[Edit, ...] = ()
+
+
+NO_STEP = Step()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """What is wrong, in the author's words, with the value; where; and one concrete next step.

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import yaml
 from yaml.reader import ReaderError
 
-from runner.spec.problems import Problem, Related, Span, error
+from runner.spec.problems import Edit, Problem, Related, Span, Step, error
 
-_NO_SPACE = re.compile(r"^(\s*(?:- )?)([A-Za-z_][\w-]*):(\S.*)$")
+MAX_MENDED = 64 * 1024
+"""Largest text that is parsed again to see what its tabs stand for."""
+TAB_WIDTHS = (2, 4, 8, 1, 3, 5, 6, 7)
+
+_NO_SPACE = re.compile(r"^(\s*(?:- )?)([A-Za-z_][\w-]*):([^\s/\\].*)$")
+_LEADING_TAB = re.compile(r"^ *\t[ \t]*", re.MULTILINE)
+_LEADING_SPACES = re.compile(r"^ +(?=[^\s#])", re.MULTILINE)
+_NOT_PLAIN = re.compile(r"""^\s*(?:- )?(?:[\w-]+: +)?(?=[%@`])([^\s"\\#](?:[^"\\\n#]*[^\s"\\#])?)[ \t\r]*$""")
 _TOKENS = re.compile(r"""(?<![^\s,\[{:])"(?:[^"\\]|\\.)*"|(?<![^\s,\[{:])'[^']*'|(?<!\S)\#[^\n]*|[\[\]{}]""")
 _EXPECTED = re.compile(r"expected ',' or '([\]}])'")
 
@@ -32,7 +41,8 @@ def explain(failure: yaml.YAMLError, text: str, file: str) -> Problem:
         related = (Related("this began here", _mark(file, start)),)
 
     if "'\\t'" in problem or (text[mark.index : mark.index + 1] == "\t"):
-        return error("Y101", "a tab cannot be used for indentation", span, hint="replace it with spaces")
+        step = _without_tabs(text, file, mark)
+        return error("Y101", "a tab cannot be used for indentation", span, hint=step.hint, fix=step.fix)
     expected = _EXPECTED.search(problem)
     if expected is not None and start is not None:
         return _not_closed(expected[1], start, mark, file, at_end="stream end" in problem)
@@ -47,8 +57,12 @@ def explain(failure: yaml.YAMLError, text: str, file: str) -> Problem:
         return _second_colon(mark, span, text, file)
     if "'%'" in problem or "'@'" in problem or "'`'" in problem:
         char = text[mark.index : mark.index + 1]
-        return error("Y101", f"plain text cannot begin with {char}", span, hint="put the value in quotes")
+        step = _in_quotes(text, mark, file)
+        return error("Y101", f"plain text cannot begin with {char}", span, hint=step.hint, fix=step.fix)
     if "could not find expected ':'" in problem:
+        glued = None if start is None else _glued(text, start.line, file)
+        if glued is not None:
+            return glued
         return error("Y101", "a key without a colon", related[0].span if related else span, hint='write "key: value"')
     if "expected <block end>" in problem and "found ':'" in problem:
         return error("Y101", "a key is missing before the colon", span)
@@ -63,7 +77,8 @@ def _unreadable(failure: ReaderError, text: str, file: str) -> Problem:
     found = next((i for i, char in enumerate(text) if not _printable(char)), position)
     if found < len(text):
         span = _at(file, text, found)
-        return error("Y102", f"the character U+{ord(text[found]):04X} is not allowed in YAML", span, hint="remove it")
+        message = f"the character U+{ord(text[found]):04X} is not allowed in YAML"
+        return error("Y102", message, span, hint="remove it", fix=(Edit(span, ""),))
     return error("Y102", "a character here is not allowed in YAML", _at(file, text, position))
 
 
@@ -100,13 +115,92 @@ def _second_colon(mark: yaml.Mark, span: Span, text: str, file: str) -> Problem:
     above = mark.line - 1
     while above >= 0 and (not lines[above].strip() or lines[above].lstrip().startswith("#")):
         above -= 1
-    match = _NO_SPACE.match(lines[above]) if above >= 0 else None
-    if match is not None:
-        offset = sum(len(line) + 1 for line in lines[:above]) + len(match[1]) + len(match[2])
-        hint = f'write "{match[2]}: {match[3].rstrip()}"'
-        return error("Y101", "a space is missing after the colon", _at(file, text, offset), hint=hint)
+    glued = _glued(text, above, file) if above >= 0 else None
+    if glued is not None:
+        return glued
     message = 'a second ":" is not allowed in plain text'
     return error("Y101", message, span, hint="put the value in quotes, or begin a new line for a new key")
+
+
+def _glued(text: str, number: int, file: str) -> Problem | None:
+    """The problem of `spec:1` in the line of that number, counted from 0; None when it does not look so."""
+    lines = text.split("\n")
+    match = _NO_SPACE.match(lines[number])
+    if match is None:
+        return None
+    colon = sum(len(line) + 1 for line in lines[:number]) + len(match[1]) + len(match[2])
+    hint = f'write "{match[2]}: {match[3].rstrip()}"'
+    fix = (Edit(_stretch(file, text, colon + 1, colon + 1), " "),)
+    return error("Y101", "a space is missing after the colon", _at(file, text, colon), hint=hint, fix=fix)
+
+
+def _in_quotes(text: str, mark: yaml.Mark, file: str) -> Step:
+    """Quotes around a value that begins with a character that plain text may not begin with."""
+    start = text.rfind("\n", 0, mark.index) + 1
+    match = _NOT_PLAIN.match(text[start:].partition("\n")[0])
+    if match is None or start + match.start(1) != mark.index:
+        return Step("put the value in quotes")
+    span = _stretch(file, text, start + match.start(1), start + match.end(1))
+    return Step(f'put it in quotes: "{match[1]}"', (Edit(span, f'"{match[1]}"'),))
+
+
+def _without_tabs(text: str, file: str, mark: yaml.Mark) -> Step:
+    """Spaces for the tabs, as far down as every width that makes most of the text YAML means the same."""
+    tabs = [(match.start(), match[0]) for match in _LEADING_TAB.finditer(text)]
+    if text[mark.index : mark.index + 1] == "\t" and not any(a <= mark.index < a + len(lead) for a, lead in tabs):
+        tabs.append((mark.index, "\t"))
+    if len(text) > MAX_MENDED:
+        return Step(_TAB_HINTS[len(tabs) > 1])
+    usual = min((len(match[0]) for match in _LEADING_SPACES.finditer(text)), default=TAB_WIDTHS[0])
+    readings = {w: _read("".join(_with_spaces(text, tabs, w))) for w in dict.fromkeys((usual, *TAB_WIDTHS))}
+    whole = {width: reading for width, reading in readings.items() if reading.stopped is None}
+    last = max((reading.stopped for reading in readings.values() if reading.stopped is not None), default=0)
+    agree = whole or {width: reading for width, reading in readings.items() if reading.stopped == last}
+    width, reading = next(iter(agree.items()))
+    if any(other != reading for other in agree.values()) or not reading.further_than(_read(text)):
+        return Step(_TAB_HINTS[len(tabs) > 1])
+    reached = [(at, lead) for at, lead in tabs if whole or text.count("\n", 0, at) <= last]
+    edits = [Edit(_stretch(file, text, at, at + len(lead)), _spaces(lead, width)) for at, lead in reached]
+    return Step(_TAB_HINTS[len(edits) > 1], tuple(edits))
+
+
+_TAB_HINTS = ("replace it with spaces", "replace the tabs with spaces")
+
+
+def _with_spaces(text: str, tabs: list[tuple[int, str]], width: int) -> Iterator[str]:
+    done = 0
+    for at, lead in sorted(tabs):
+        yield text[done:at]
+        yield _spaces(lead, width)
+        done = at + len(lead)
+    yield text[done:]
+
+
+def _spaces(lead: str, width: int) -> str:
+    return lead.replace("\t", " " * width)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What a text says, layout left out, up to the line where it stops being YAML; None when it does not."""
+
+    events: tuple[object, ...]
+    stopped: int | None
+
+    def further_than(self, other: _Reading) -> bool:
+        """Whether more of the text is YAML."""
+        return self.stopped is None or len(self.events) > len(other.events)
+
+
+def _read(text: str) -> _Reading:
+    events: list[object] = []
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            events.append((type(event).__name__, getattr(event, "value", None), getattr(event, "anchor", None)))
+    except yaml.YAMLError as exc:
+        mark = exc.problem_mark if isinstance(exc, yaml.MarkedYAMLError) else None
+        return _Reading(tuple(events), mark.line if mark is not None else 0)
+    return _Reading(tuple(events), None)
 
 
 def _plain(words: str) -> str:
@@ -119,6 +213,11 @@ def _mark(file: str, mark: yaml.Mark) -> Span:
 
 
 def _at(file: str, text: str, offset: int) -> Span:
-    line = text.count("\n", 0, offset) + 1
-    column = offset - (text.rfind("\n", 0, offset) + 1) + 1
-    return Span(file, line, column, line, column + 1, offset, offset + 1)
+    return _stretch(file, text, offset, offset + 1)
+
+
+def _stretch(file: str, text: str, start: int, end: int) -> Span:
+    """From `start` to `end` in one line."""
+    line = text.count("\n", 0, start) + 1
+    column = start - (text.rfind("\n", 0, start) + 1) + 1
+    return Span(file, line, column, line, column + end - start, start, end)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runner.model.instruments import InstrumentQuery, SecType
 from runner.spec.load import Node
-from runner.spec.problems import KeyPath, Problem, Related, Span, error, warning
+from runner.spec.problems import KeyPath, Problem, Related, Span, Step, error, warning
 from runner.spec.schema import SYMBOL_PATTERN
 from runner.spec.spec import UniverseSpec
+from runner.spec.steps import write_word
 
 _TICKER = re.compile(r"[A-Z0-9][A-Z0-9 .&/-]*\Z", re.ASCII)
 _PATH: KeyPath = ("universe",)
@@ -77,10 +78,12 @@ def _instruments(
     for symbol, own, at, here in _entries(node, path, problems):
         query = _query(symbol, defaults, own, at, here, problems)
         if symbol in found:
-            related = (Related("first listed here", found[symbol][1].span),)
-            problems.append(
-                error("M408", f"{symbol} is listed twice", at.span, path=here, hint="remove one", related=related)
-            )
+            first = found[symbol][1]
+            # In one piece of text both stand at the same place.
+            related = (Related("first listed here", first.span),) if first is not at else ()
+            step = _listed(at, dict.fromkeys(_parts(at))) if first is at else Step("remove one")
+            message = f"{symbol} is listed twice"
+            problems.append(error("M408", message, at.span, path=here, hint=step.hint, fix=step.fix, related=related))
         else:
             found[symbol] = (query, at)
     return tuple(query for query, _ in found.values())
@@ -90,12 +93,17 @@ def _entries(node: Node, path: KeyPath, problems: list[Problem]) -> list[tuple[s
     """Symbol, its own settings, and where it is written."""
     entries: list[tuple[str, dict[str, Any], Node, KeyPath]] = []
     if not node.is_list:
-        for part in (text.strip() for text in node.value.split(",")):
+        parts = _parts(node)
+        for part in parts:
             if re.search(SYMBOL_PATTERN, part):
                 entries.append((part, {}, node, path))
+            elif part:
+                hint = 'write symbols as "AAPL, MSFT"'
+                problems.append(error("S207", f'"{part}" is not a symbol', node.span, path=path, hint=hint))
             else:
-                message = f'"{part}" is not a symbol' if part else "a symbol is missing between two commas"
-                problems.append(error("S207", message, node.span, path=path, hint='write symbols as "AAPL, MSFT"'))
+                step = _listed(node, [part for part in parts if part])
+                message = "there is a comma without a symbol"
+                problems.append(error("S207", message, node.span, path=path, hint=step.hint, fix=step.fix))
         return entries
     for i, item in enumerate(node.value):
         here = (*path, i)
@@ -132,6 +140,14 @@ def _word_in(span: Span, text: str, word: str) -> Span:
     line = text.count("\n", 0, start) + 1
     column = start - (text.rfind("\n", 0, start) + 1) + 1
     return Span(span.file, line, column, line, column + len(word), start, start + len(word))
+
+
+def _parts(node: Node) -> list[str]:
+    return [part.strip() for part in node.value.split(",")]
+
+
+def _listed(node: Node, symbols: Iterable[str]) -> Step:
+    return write_word(node, ", ".join(symbols))
 
 
 def _query(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from runner.model.orders import TimeInForce
 from runner.spec.load import Node
-from runner.spec.problems import KeyPath, Problem, error, warning
+from runner.spec.problems import KeyPath, Problem, Step, error, warning
 from runner.spec.spec import ExecutionSpec, ExecutionStyle
+from runner.spec.steps import write_word
 
 
 def check_execution(root: Node, execution: ExecutionSpec, problems: list[Problem]) -> None:
@@ -15,11 +16,12 @@ def check_execution(root: Node, execution: ExecutionSpec, problems: list[Problem
     if at_close and tif is not TimeInForce.DAY:
         path: KeyPath = ("execution", "tif")
         message = f"an order at the close ({style.value}) has time in force DAY, not {tif.value}"
-        problems.append(error("M411", message, root.locate(path), path=path, hint="write tif: DAY"))
+        step = _as_day(root)
+        problems.append(error("M411", message, root.locate(path), path=path, hint=step.hint, fix=step.fix))
     if style is ExecutionStyle.REL and tif not in (TimeInForce.DAY, TimeInForce.GTC):
         path = ("execution", "tif")
         message = f"a relative order (rel) has time in force DAY or GTC, not {tif.value}"
-        problems.append(error("M411", message, root.locate(path), path=path, hint="write tif: DAY"))
+        problems.append(error("M411", message, root.locate(path), path=path, hint="write tif: DAY, or tif: GTC"))
     offset = root.find(("execution", "limit_offset_bps"))
     if style is ExecutionStyle.REL and execution.limit_offset_bps < 0:
         path = ("execution", "limit_offset_bps")
@@ -30,3 +32,10 @@ def check_execution(root: Node, execution: ExecutionSpec, problems: list[Problem
         message = f"execution.limit_offset_bps has no effect with order: {style.value}"
         hint = "remove it, or set order: limit"
         problems.append(warning("W303", message, offset.span, path=path, hint=hint))
+
+
+def _as_day(root: Node) -> Step:
+    """DAY as the time in force, written where the order style is: in a base it would change other strategies too."""
+    order, tif = root.find(("execution", "order")), root.find(("execution", "tif"))
+    together = order is not None and tif is not None and order.span.file == tif.span.file
+    return Step("write tif: DAY", write_word(tif, TimeInForce.DAY.value).fix if together else ())
