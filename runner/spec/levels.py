@@ -45,3 +45,19 @@ _LOOKS_AT: Mapping[Level, tuple[str, ...]] = {
 def not_checked(level: Level) -> tuple[str, ...]:
     """What a run at `level` does not look at, in words for its last line."""
     return tuple(what for deeper in Level if not level.includes(deeper) for what in _LOOKS_AT[deeper])
+
+
+def level_of(code: str, deepest: Level) -> Level:
+    """The level at which a problem of that code is found, in a run down to `deepest`."""
+    found = _BY_RANGE[code[:1]]
+    return found if deepest.includes(found) else deepest
+
+
+_BY_RANGE: Mapping[str, Level] = {
+    "Y": Level.SYNTAX,
+    "S": Level.SCHEMA,
+    "W": Level.RULES,
+    "M": Level.RULES,
+    "C": Level.CODE,
+    "E": Level.ENV,
+}

@@ -1,4 +1,4 @@
-"""Problems as text with carets, as one line each, and as JSON.
+"""Problems as text: each with its source line, carets under the place, and the next step.
 
 No colour codes unless asked. Widths are those of display cells: tabs are shown as four columns, control characters are
 escaped, so that a file cannot write to the reader's terminal.
@@ -9,15 +9,15 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from runner.spec.problems import Problem, Severity, Span
 
 MAX_PER_FILE = 50
 """Problems shown in full for one file; the rest are counted."""
 MAX_CELLS = 160
-"""Longest source line shown; longer ones are cut around the caret."""
-FORMAT_VERSION = "1.0"
+"""Widest source line shown; wider ones are cut around the caret."""
+KEPT_CELLS = 60
+"""What is kept in front of the caret of a line that is cut there."""
 _BREAKS = "\n\r\x85\u2028\u2029"
 _RED, _YELLOW, _BLUE, _BOLD, _RESET = "\x1b[31m", "\x1b[33m", "\x1b[34m", "\x1b[1m", "\x1b[0m"
 
@@ -44,38 +44,8 @@ def render_text(problems: Iterable[Problem], sources: Mapping[str, str], *, colo
             continue
         shown[problem.file] = count + 1
         blocks.append(_block(problem, sources, colour))
-    blocks.extend(f"{_safe(file)}: and {count} more" for file, count in hidden.items())
+    blocks.extend(f"{safe(file)}: and {count} more" for file, count in hidden.items())
     return "\n\n".join(blocks) + ("\n" if blocks else "")
-
-
-def render_concise(problems: Iterable[Problem]) -> str:
-    """One line each: `file:line:column: error[CODE] message`."""
-    lines = [f"{_safe(p.file)}:{p.line}:{p.column}: {p.severity}[{p.code}] {_safe(p.message)}" for p in problems]
-    return "\n".join(lines) + ("\n" if lines else "")
-
-
-def to_json(problems: Iterable[Problem]) -> list[dict[str, Any]]:
-    """Plain data, one mapping a problem, for `json.dumps`."""
-    return [
-        {
-            "code": p.code,
-            "severity": p.severity.value,
-            "message": p.message,
-            "path": p.path,
-            "range": _range(p.span),
-            "related": [{"message": r.message, "range": _range(r.span)} for r in p.related],
-            "hint": p.hint or None,
-        }
-        for p in problems
-    ]
-
-
-def _range(span: Span) -> dict[str, Any]:
-    return {
-        "file": span.file,
-        "start": {"line": span.line, "column": span.column, "offset": span.start},
-        "end": {"line": span.end_line, "column": span.end_column, "offset": span.end},
-    }
 
 
 def _block(problem: Problem, sources: Mapping[str, str], colour: bool) -> str:
@@ -87,14 +57,14 @@ def _block(problem: Problem, sources: Mapping[str, str], colour: bool) -> str:
         (labels if related.span.file == problem.file else elsewhere).append(label)
     gutter = max(len(str(label.span.line)) for label in (*labels, *elsewhere))
     head = f"{problem.severity}[{problem.code}]"
-    lines = [f"{_paint(head, tint + _BOLD, colour)}: {_safe(problem.message)}"]
-    lines.append(f"{' ' * gutter}--> {_safe(problem.file)}:{problem.line}:{problem.column}")
+    lines = [f"{_paint(head, tint + _BOLD, colour)}: {safe(problem.message)}"]
+    lines.append(f"{' ' * gutter}--> {safe(problem.file)}:{problem.line}:{problem.column}")
     lines += _snippet(labels, sources.get(problem.file), gutter, tint, colour)
     for label in elsewhere:
-        lines.append(f"{' ' * gutter}::: {_safe(label.span.file)}:{label.span.line}:{label.span.column}")
+        lines.append(f"{' ' * gutter}::: {safe(label.span.file)}:{label.span.line}:{label.span.column}")
         lines += _snippet([label], sources.get(label.span.file), gutter, tint, colour)
     if problem.hint:
-        lines.append(f"{' ' * gutter} = hint: {_safe(problem.hint)}")
+        lines.append(f"{' ' * gutter} = hint: {safe(problem.hint)}")
     return "\n".join(lines)
 
 
@@ -115,7 +85,7 @@ def _snippet(labels: list[_Label], source: str | None, gutter: int, tint: str, c
             lines.append(f"{number} {shown}".rstrip())
         last = span.line
         under = label.mark * width
-        text = f" {_safe(label.text)}" if label.text else ""
+        text = f" {safe(label.text)}" if label.text else ""
         bar = _paint(f"{'':>{gutter}} |", _BLUE, colour)
         lines.append(f"{bar} {' ' * before}{_paint(under, tint if label.mark == '^' else _BLUE, colour)}{text}")
     return lines
@@ -127,21 +97,30 @@ def _window(line: str, span: Span, start: int) -> tuple[str, int, int]:
     b = min(max(span.end - start, a), len(line))
     prefix, marked, suffix = _display(line[:a]), _display(line[a:b]), _display(line[b:])
     before, width = _cells(prefix), max(1, _cells(marked))
-    if before + width > MAX_CELLS and before > 60:
-        prefix = "… " + prefix[-58:]
+    if before + width > MAX_CELLS and before > KEPT_CELLS:
+        prefix = "… " + _last_cells(prefix, KEPT_CELLS - 2)
         before = _cells(prefix)
     shown = prefix + marked + suffix
-    if len(shown) > MAX_CELLS:
-        shown = shown[: MAX_CELLS - 2] + " …"
-        width = max(1, min(width, MAX_CELLS - before))
+    if _cells(shown) > MAX_CELLS:
+        shown = _last_cells(shown[::-1], MAX_CELLS - 2)[::-1] + " …"
+        width = max(1, min(width, MAX_CELLS - 2 - before))
     return shown, before, width
+
+
+def _last_cells(text: str, cells: int) -> str:
+    """The end of `text`, no wider than `cells`."""
+    start = len(text)
+    while start and (cells := cells - _cells(text[start - 1])) >= 0:
+        start -= 1
+    return text[start:]
 
 
 def _display(text: str) -> str:
     return "".join("    " if char == "\t" else char if char.isprintable() else _escape(char) for char in text)
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
+    """Text in which nothing controls a terminal: what cannot be printed is shown as its escape."""
     return "".join(char if char.isprintable() else _escape(char) for char in text)
 
 
@@ -153,7 +132,8 @@ def _cells(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+        0 if unicodedata.category(char) in ("Mn", "Me") else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
     )
 
 
