@@ -93,7 +93,10 @@ def _accepted(
 
 
 def _worse(after: Findings, before: Findings) -> bool:
-    return _errors_by_depth(after.problems) > _errors_by_depth(before.problems)
+    """Whether there are more errors in what was judged before. A base that is only met now is as bad as it was."""
+    judged = before.by_file()
+    seen = [problem for problem in after.problems if problem.file in judged]
+    return _errors_by_depth(seen) > _errors_by_depth(before.problems)
 
 
 def _errors_by_depth(problems: Iterable[Problem]) -> list[int]:

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from runner.spec.levels import Level, not_checked
+
 GOOD = """\
 spec: 1
 name: {name}
@@ -17,7 +19,7 @@ sizing: {{use: equal_weight}}
 params: {{target_weight: 0.10, max_weight: 0.15}}
 """
 BAD = GOOD.replace("slow: 100", "slwo: 100").replace("target_weight: 0.10", "target_weight: 10")
-NOT_CHECKED = "not checked: code of hooks, contracts at IB, market data and its permissions, limits of the account"
+NOT_CHECKED = "not checked: " + ", ".join(not_checked(Level.RULES))
 
 
 @pytest.fixture
@@ -69,7 +71,8 @@ def test_json_has_every_position(say, folder, args):
     assert found["strategies"] == [{"name": "GOOD", "file": "strategies.d/good.yaml"}]
     ranges = {problem["path"]: problem["range"] for problem in found["problems"]}
     assert ranges["params.target_weight"]["start"]["line"] == 8
-    assert len(found["not_checked"]) == 4
+    assert found["not_checked"] == list(not_checked(Level.RULES))
+    assert (found["level"], found["fixed"]) == ("rules", [])
 
 
 def test_a_named_file_is_judged_with_its_neighbours_but_shown_alone(say, folder):
@@ -117,9 +120,11 @@ def test_a_wrong_runner_yaml_is_one_more_file_with_problems(say, project, folder
     folder(a=GOOD)
     (project / "runner.yaml").write_text("state_dri: x\n")
     said = say("validate")
-    assert said.code == 1
-    assert "runner.yaml:1:1" in said.err
-    assert said.err.count("state_dri: x") == 1
+    assert (said.code, said.err) == (1, "")
+    assert "runner.yaml:1:1" in said.out
+    assert said.out.count("state_dri: x") == 1
+    assert said.out.endswith("1 file, 0 strategies: 1 error, 0 warnings\nnot checked: strategy files\n")
+    assert say("validate", "--json").json["problems"][0]["fix"][0]["replacement"] == "state_dir"
 
 
 def test_problems_are_coloured_only_when_asked(say, folder):

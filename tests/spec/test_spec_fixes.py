@@ -292,7 +292,7 @@ def test_a_fix_in_a_base_is_made_where_it_was_written(tmp_path: Path) -> None:
     def look(texts: Mapping[str, str]) -> Findings:
         unsaved = {Path(name).resolve(): text.encode() for name, text in texts.items()}
         found = load_folder(tmp_path, unsaved=unsaved)
-        return Findings(problems=found.problems, sources=found.sources)
+        return Findings(files=tuple(found.sources), problems=found.problems, sources=found.sources)
 
     result = mend(look)
     assert result.texts == {(tmp_path / "_b.yaml").as_posix(): "params: {stop_loss: 0.05}\n"}
@@ -329,7 +329,7 @@ def test_a_fix_that_would_do_harm_is_refused_and_the_others_are_made() -> None:
                 found.append(error("S203", "wrong", span, fix=(Edit(span, "9"),)))
         if text[0] == "9":
             found += [error("S204", f"worse {i}", whole_file("x")) for i in range(3)]
-        return Findings(problems=tuple(found), sources={"x": text})
+        return Findings(files=("x",), problems=tuple(found), sources={"x": text})
 
     result = mend(look)
     assert result.texts == {"x": "19"}

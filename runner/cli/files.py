@@ -1,0 +1,47 @@
+"""Writing files so that a reader sees the old text or the new one, and nothing between."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from runner.errors import ExitCode, RunnerError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Put `data` where `path` leads, links followed; mode and owner of a file that is there stay as they are.
+
+    Raises RunnerError when the system refuses. What is no regular file, such as a pipe, is written to as it is.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        target = path.resolve()
+        # Readers of a strategies folder pass over hidden files.
+        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            _write_new(beside, data, like=target)
+            os.replace(beside, target)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error
+
+
+class CannotWrite(RunnerError):
+    """The system refused to write a file that was asked for."""
+
+    exit_code = ExitCode.PROBLEMS
+
+
+def _write_new(path: Path, data: bytes, *, like: Path) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as stream:
+        if like.exists():
+            info = like.stat()
+            if (info.st_uid, info.st_gid) != (os.geteuid(), os.getegid()) and os.geteuid() == 0:
+                os.fchown(stream.fileno(), info.st_uid, info.st_gid)
+            os.fchmod(stream.fileno(), info.st_mode & 0o7777)
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
