@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.spec.findings import Findings
 from runner.spec.folder import load_text
 from runner.spec.load import parse_bytes, parse_text
 from runner.spec.render import render_concise, render_text, to_json
+from runner.spec.render.github import render_github, summary_table
+from runner.spec.render.junit import render_junit
+from runner.spec.render.sarif import to_sarif
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = sorted(REPOSITORY.glob("strategies.d/*.yaml")) + sorted(REPOSITORY.glob("tests/specs/valid/*.yaml"))
@@ -32,6 +38,11 @@ def try_it(text: str) -> None:
     render_text(loaded.problems, loaded.sources)
     render_concise(loaded.problems)
     to_json(loaded.problems)
+    found = Findings(files=tuple(loaded.sources), problems=loaded.problems, sources=loaded.sources)
+    render_github(found)
+    summary_table(found)
+    ElementTree.fromstring(render_junit(found))
+    json.dumps(to_sarif(found, version="0"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
