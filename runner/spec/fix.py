@@ -15,8 +15,8 @@ from runner.spec.findings import Findings
 from runner.spec.levels import Level, level_of
 from runner.spec.problems import Edit, Problem
 
-MAX_PASSES = 10
-"""One fix may lead to another; more than this would be a circle."""
+MAX_PASSES = 100
+"""A parser stops at the first line that is no YAML, so a file may need a pass a line; more than this is a circle."""
 DEEPEST = 12
 """Where errors of rules are counted; fields are not nested so deep."""
 READ_PAST = frozenset({"Y104", "Y105", "Y106", "Y107", "Y108"})
@@ -70,25 +70,25 @@ def mend(look: Look) -> Mended:
     return Mended(findings=found, texts=texts, before=before, changes=tuple(changes))
 
 
-def _accepted(
-    fixable: Sequence[Problem], found: Findings, texts: Texts, look: Look
-) -> tuple[Sequence[Problem], Findings]:
-    """The fixes that may be applied together, and what is found then: all that are apart, or those that do no harm."""
-    chosen = _apart(fixable)
-    if not chosen:
-        return (), found
-    after = look({**texts, **_edited(chosen, found.sources)})
-    if not _worse(after, found):
-        return chosen, after
+def _accepted(fixable: Sequence[Problem], found: Findings, texts: Texts, look: Look) -> tuple[list[Problem], Findings]:
+    """The fixes that may be applied together, but for those that do harm, and what is found then."""
     accepted: list[Problem] = []
     best = found
-    for problem in fixable:
-        tried = [*accepted, problem]
-        if len(_apart(tried)) < len(tried):
-            continue
+
+    def add(some: Sequence[Problem]) -> None:
+        # By halves: a harmful fix among many costs a look for each halving, not one for every other fix.
+        nonlocal accepted, best
+        tried = _apart([*accepted, *some])
+        if len(tried) == len(accepted):
+            return
         after = look({**texts, **_edited(tried, found.sources)})
         if not _worse(after, best):
             accepted, best = tried, after
+        elif len(some) > 1:
+            add(some[: len(some) // 2])
+            add(some[len(some) // 2 :])
+
+    add(fixable)
     return accepted, best
 
 

@@ -176,6 +176,7 @@ def test_what_could_mean_two_things_is_left_to_the_author(key: str, wrong: str) 
     [
         ("spec:1\nname: A\n", "spec: 1\nname: A\n"),
         ("spec:1\nname:A\nowner:me # x\n", "spec: 1\nname: A\nowner: me # x\n"),
+        ("spec: 1\n" + "a:1\n" * 30, "spec: 1\n" + "a: 1\n" * 30),
         ("spec: 1\nbars:\n  size:1 day\n  history: 3\n", "spec: 1\nbars:\n  size: 1 day\n  history: 3\n"),
         ("spec: 1\nbars:\n\tsize: 1 day\n\thistory: 3\n", "spec: 1\nbars:\n  size: 1 day\n  history: 3\n"),
         ("spec: 1\nbars:\n    size: 1 day\n\thistory: 3\n", "spec: 1\nbars:\n    size: 1 day\n    history: 3\n"),
@@ -318,22 +319,25 @@ def test_a_misspelled_base_is_found_among_those_that_there_are(tmp_path: Path) -
 
 
 def test_a_fix_that_would_do_harm_is_refused_and_the_others_are_made() -> None:
-    """Two characters that are wrong until they are 9; when the first one is, everything is worse."""
+    """Characters that are wrong until they are 9; when the seventh one is, everything is worse."""
+    looks = []
 
     def look(texts: Mapping[str, str]) -> Findings:
-        text = texts.get("x", "12")
+        text = texts.get("x", "1 " * 64)
+        looks.append(text)
         found = []
-        for offset in (0, 1):
+        for offset in range(0, len(text), 2):
             span = Span("x", 1, offset + 1, 1, offset + 2, offset, offset + 1)
             if text[offset] != "9":
                 found.append(error("S203", "wrong", span, fix=(Edit(span, "9"),)))
-        if text[0] == "9":
-            found += [error("S204", f"worse {i}", whole_file("x")) for i in range(3)]
+        if text[14] == "9":
+            found += [error("S204", f"worse {i}", whole_file("x")) for i in range(99)]
         return Findings(files=("x",), problems=tuple(found), sources={"x": text})
 
     result = mend(look)
-    assert result.texts == {"x": "19"}
-    assert [change.what for change in result.changes] == ["12 → 19"]
+    assert result.texts == {"x": "9 " * 7 + "1 " + "9 " * 56}
+    assert [change.what for change in result.changes] == ["1 → 9"] * 63
+    assert len(looks) < 40
 
 
 @pytest.mark.parametrize(
