@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.files import write_atomically
 from runner.cli.output import FORMAT_VERSION
 from runner.cli.problems import show_problems
 from runner.cli.settings import Settings
+from runner.spec.files import write_atomically
 
 if TYPE_CHECKING:
     from runner.spec.findings import Findings

@@ -46,9 +46,9 @@ def set_value(ctx: click.Context, name: str, field: str, value: str, reason: str
     config = settings.load_config()
     loaded = _file_of(config, name)
     text = _edited(config, loaded, field, value)
-    from runner.spec.edit import write_text
+    from runner.spec.files import rewrite
 
-    write_text(loaded.path, text)
+    rewrite(loaded.path, text)
     settings.note(f"{loaded.path}: {field} is {value}")
     try:
         result = order(settings, "reload", name=name)

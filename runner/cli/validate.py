@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.ask import shown
-from runner.cli.files import write_atomically
 from runner.cli.group import Command
 from runner.cli.report import FORMATS, human_form, report
 from runner.cli.settings import Settings
 from runner.errors import ConfigError, ExitCode, SpecError
+from runner.spec.files import encoded, write_atomically
 
 if TYPE_CHECKING:
     from runner.manager.environment import Environment
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from runner.spec.levels import Level
     from runner.spec.problems import Problem, Span
 
-BOM = b"\xef\xbb\xbf"
-"""How some editors begin a file; it is no part of the text."""
 STDIN = "<stdin>"
 """How what comes from standard input is called."""
 DASH = Path("-")
@@ -332,13 +330,8 @@ def _mended(scope: Scope) -> Mended:
             data = path.read_bytes() if path.is_file() else b""
             if data.decode("utf-8-sig", "replace") != mended.before[name]:
                 raise SpecError(f"{name} changed while it was being fixed", hint="run the command again")
-            write_atomically(path, _encoded(text, like=data))
+            write_atomically(path, encoded(text, like=data))
     if DASH in scope.paths:
-        data = scope.stdin if STDIN not in mended.texts else _encoded(mended.texts[STDIN], like=scope.stdin)
+        data = scope.stdin if STDIN not in mended.texts else encoded(mended.texts[STDIN], like=scope.stdin)
         sys.stdout.buffer.write(data)
     return mended
-
-
-def _encoded(text: str, *, like: bytes) -> bytes:
-    """`text` as the bytes of a file, with a byte order mark when it had one."""
-    return (BOM if like.startswith(BOM) else b"") + text.encode()

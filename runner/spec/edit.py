@@ -6,15 +6,11 @@ again and compared with what was meant before anybody sees it.
 
 from __future__ import annotations
 
-import os
 import re
-import stat
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from runner.errors import ConfigError, SpecError
+from runner.errors import SpecError
 from runner.spec.load import Document, Node, parse_text
 from runner.spec.problems import KeyPath, dotted
 from runner.spec.write import INDENT, flow, key_text
@@ -230,23 +226,3 @@ def _end(text: str, node: Node, least: int = 0) -> int:
     if node.value is None and not node.raw and text[least : least + 1] == ":":
         return least + 1
     return end
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replaces a file in one step, keeping its permissions. ConfigError when that is not possible."""
-    target = path.resolve()
-    try:
-        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o644
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
-            os.chmod(name, mode)
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from None

@@ -15,7 +15,8 @@ from runner.manager.reload.engine import ReloadEngine
 from runner.manager.reload.track import PARAMS, Track, overlaid
 from runner.model.events import ReloadResult
 from runner.spec.edit import Change as Edit
-from runner.spec.edit import edited, write_text
+from runner.spec.edit import edited
+from runner.spec.files import rewrite
 from runner.spec.load import read_document
 from runner.spec.spec import StrategySpec
 from runner.store.generations import GenerationState, Overlay
@@ -93,7 +94,7 @@ class Orders:
         with track.lock:
             spec = self._version(track, generation)
             path = track.wanted.path if track.wanted is not None else spec.file
-            write_text(path, spec.source)
+            rewrite(path, spec.source)
             return path
 
     def override(self, name: str, path: str, value: Any, *, lasts: timedelta, actor: str, reason: str) -> ReloadResult:
@@ -158,7 +159,7 @@ class Orders:
                 raise NotDecided(f"the store says nothing about {name} that could be adopted")
             document = read_document(track.wanted.path)
             text = edited(document, *(Edit(tuple(one.path.split(".")), one.stored) for one in chosen))
-            write_text(track.wanted.path, text)
+            rewrite(track.wanted.path, text)
             return [str(one) for one in chosen]
 
     # -- inside --------------------------------------------------------------------------------------------------

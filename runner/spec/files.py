@@ -8,6 +8,12 @@ from pathlib import Path
 from runner.errors import ExitCode, RunnerError
 
 
+class CannotWrite(RunnerError):
+    """The system refused to write a file that was asked for."""
+
+    exit_code = ExitCode.PROBLEMS
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Put `data` where `path` leads, links followed; mode and owner of a file that is there stay as they are.
 
@@ -29,12 +35,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise CannotWrite(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error
 
 
-class CannotWrite(RunnerError):
-    """The system refused to write a file that was asked for."""
-
-    exit_code = ExitCode.PROBLEMS
-
-
 def _write_new(path: Path, data: bytes, *, like: Path) -> None:
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as stream:
         if like.exists():
@@ -45,3 +45,21 @@ def _write_new(path: Path, data: bytes, *, like: Path) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+BOM = b"\xef\xbb\xbf"
+"""How some editors begin a file; it is no part of the text."""
+
+
+def encoded(text: str, *, like: bytes) -> bytes:
+    """`text` as the bytes of a file, with a byte order mark when `like` has one."""
+    return (BOM if like.startswith(BOM) else b"") + text.encode()
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Put `text` into a text file, with the byte order mark that it has. Raises CannotWrite."""
+    try:
+        before = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise CannotWrite(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    write_atomically(path, encoded(text, like=before))
