@@ -30,7 +30,7 @@ def sources_of(problems: Iterable[Problem]) -> dict[str, str]:
     sources = {}
     for name in {problem.file for problem in problems}:
         try:
-            sources[name] = Path(name).read_text(encoding="utf-8")
+            sources[name] = Path(name).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError):
             continue
     return sources

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 import stat
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from yaml.parser import Parser
 from yaml.reader import Reader
 from yaml.scanner import Scanner
 
-from runner.spec.problems import KeyPath, Problem, Related, Span, error, whole_file
+from runner.spec.problems import Edit, KeyPath, Problem, Related, Span, error, span_at, whole_file
 from runner.spec.syntax import explain
 
 MAX_BYTES = 256 * 1024
@@ -41,6 +42,8 @@ _INT = re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z", re.ASCII)
 _NOT_FINITE = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
 _INNER_TABS = re.compile(r"(?<=[^\s])[ \t]*\t[ \t]*")
+_NO_TEXT = re.compile("[\ud800-\udfff\ufeff]")
+"""What the parsers do not agree on, in counting or in refusing it."""
 _CONFLICT = re.compile(r"^(?:<{7}|>{7}|\|{7})(?: .*)?$|^={7}$", re.MULTILINE)
 
 
@@ -166,13 +169,17 @@ def parse_bytes(data: bytes, *, file: str) -> Document:
     """Parse what a file holds. Never raises."""
     if len(data) > MAX_BYTES:
         return _refused(file, "Y111", f"the file is larger than {MAX_BYTES // 1024} KiB", hint="a strategy is one page")
+    data = data.removeprefix(BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as exc:
-        before = data[: exc.start].decode("utf-8", "replace")
-        hint = "save the file as UTF-8" + (" (it looks like UTF-16)" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "")
-        span = _point(file, before, len(before))
-        return Document(file, "", None, (error("Y102", f"byte 0x{data[exc.start]:02x} is not UTF-8", span, hint=hint),))
+        hint = "save the file as UTF-8" + (
+            " (it looks like UTF-16)" if data[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else ""
+        )
+        text = data.decode("utf-8", "replace")
+        span = span_at(file, text, len(data[: exc.start].decode("utf-8")))
+        message = f"byte 0x{data[exc.start]:02x} is not UTF-8"
+        return Document(file, text, None, (error("Y102", message, span, hint=hint),))
     return parse_text(text, file=file)
 
 
@@ -180,13 +187,16 @@ def parse_text(text: str, *, file: str) -> Document:
     """Parse YAML text. Never raises."""
     if len(text) > MAX_BYTES:
         return _refused(file, "Y111", f"the file is larger than {MAX_BYTES // 1024} KiB", hint="a strategy is one page")
-    bad = next((i for i, char in enumerate(text) if "\ud800" <= char <= "\udfff"), None) if not text.isascii() else None
+    text = text.removeprefix("\ufeff")
+    bad = _NO_TEXT.search(text) if not text.isascii() else None
     if bad is not None:
-        span = _point(file, text, bad)
-        return Document(file, text, None, (error("Y102", "half a character (a lone surrogate) is not text", span),))
+        span = span_at(file, text, bad.start())
+        inner_mark = "a byte order mark (U+FEFF) is only allowed at the very beginning"
+        message = inner_mark if bad[0] == "\ufeff" else "half a character (a lone surrogate) is not text"
+        return Document(file, text, None, (error("Y102", message, span, hint="remove it", fix=(Edit(span, ""),)),))
     marker = _CONFLICT.search(text) if "<<<<<<<" in text or ">>>>>>>" in text else None
     if marker is not None:
-        span = _point(file, text, marker.start(), length=7)
+        span = span_at(file, text, marker.start(), length=7)
         hint = "finish the merge: keep one side and remove the marker lines"
         return Document(file, text, None, (error("Y110", "a merge conflict is still open here", span, hint=hint),))
     if not text.strip():
@@ -454,9 +464,3 @@ class _Builder:
 
 def _refused(file: str, code: str, message: str, *, hint: str = "") -> Document:
     return Document(file, "", None, (error(code, message, whole_file(file), hint=hint),))
-
-
-def _point(file: str, text: str, offset: int, *, length: int = 1) -> Span:
-    line = text.count("\n", 0, offset) + 1
-    column = offset - (text.rfind("\n", 0, offset) + 1) + 1
-    return Span(file, line, column, line, column + length, offset, offset + length)

@@ -7,10 +7,16 @@ between files), C5xx code that a spec names, E6xx environment.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 from typing import TypeAlias
+
+LINE_BREAKS = ("\n", "\r", "\x85", "\u2028", "\u2029")
+"""What ends a line in YAML, and so in the positions of its parsers; CR and LF together are one."""
+_LINE_BREAK = re.compile(f"\r\n|[{''.join(LINE_BREAKS)}]")
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """Where a value is in a document: keys, and 0-based positions in lists."""
@@ -159,6 +165,18 @@ def warning(
         related=tuple(related),
         fix=tuple(fix),
     )
+
+
+def line_starts(text: str, end: int) -> list[int]:
+    """Where the lines of `text` begin, up to the one that holds the offset `end`; lines as YAML counts them."""
+    return [0, *takewhile(lambda start: start <= end, (found.end() for found in _LINE_BREAK.finditer(text)))]
+
+
+def span_at(file: str, text: str, start: int, *, length: int = 1) -> Span:
+    """A stretch of one line, `length` characters from the offset `start`."""
+    starts = line_starts(text, start)
+    line, column = len(starts), start - starts[-1] + 1
+    return Span(file, line, column, line, column + length, start, start + length)
 
 
 def whole_file(file: str) -> Span:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import yaml
 from yaml.reader import ReaderError
 
-from runner.spec.problems import Edit, Problem, Related, Span, Step, error
+from runner.spec.problems import LINE_BREAKS, Edit, Problem, Related, Span, Step, error, line_starts, span_at
 
 MAX_MENDED = 64 * 1024
 """Largest text that is parsed again to see what its tabs stand for."""
@@ -19,6 +20,7 @@ _NO_SPACE = re.compile(r"^(\s*(?:- )?)([A-Za-z_][\w-]*):([^\s/\\].*)$")
 _LEADING_TAB = re.compile(r"^ *\t[ \t]*", re.MULTILINE)
 _LEADING_SPACES = re.compile(r"^ +(?=[^\s#])", re.MULTILINE)
 _NOT_PLAIN = re.compile(r"""^\s*(?:- )?(?:[\w-]+: +)?(?=[%@`])([^\s"\\#](?:[^"\\\n#]*[^\s"\\#])?)[ \t\r]*$""")
+_REST_OF_LINE = re.compile(f"[^{''.join(LINE_BREAKS)}]*")
 _TOKENS = re.compile(r"""(?<![^\s,\[{:])"(?:[^"\\]|\\.)*"|(?<![^\s,\[{:])'[^']*'|(?<!\S)\#[^\n]*|[\[\]{}]""")
 _EXPECTED = re.compile(r"expected ',' or '([\]}])'")
 
@@ -28,31 +30,30 @@ def explain(failure: yaml.YAMLError, text: str, file: str) -> Problem:
     if isinstance(failure, ReaderError):
         return _unreadable(failure, text, file)
     if not isinstance(failure, yaml.MarkedYAMLError):
-        return error("Y101", "this is not YAML", _at(file, text, 0))
+        return error("Y101", "this is not YAML", span_at(file, text, 0))
     mark = failure.problem_mark or failure.context_mark
     if mark is None:
-        return error("Y101", _plain(failure.problem or "this is not YAML"), _at(file, text, 0))
-    span = _mark(file, mark)
+        return error("Y101", _plain(failure.problem or "this is not YAML"), span_at(file, text, 0))
+    span = span_at(file, text, mark.index)
     context = failure.context or ""
     problem = (failure.problem or "").strip()
     start = failure.context_mark
-    related: tuple[Related, ...] = ()
-    if start is not None and start.line != mark.line:
-        related = (Related("this began here", _mark(file, start)),)
+    began = span if start is None else span_at(file, text, start.index)
+    related = (Related("this began here", began),) if began.line != span.line else ()
 
     if "'\\t'" in problem or (text[mark.index : mark.index + 1] == "\t"):
         step = _without_tabs(text, file, mark)
         return error("Y101", "a tab cannot be used for indentation", span, hint=step.hint, fix=step.fix)
     expected = _EXPECTED.search(problem)
     if expected is not None and start is not None:
-        return _not_closed(expected[1], start, mark, file, at_end="stream end" in problem)
+        return _not_closed(expected[1], began, span, at_end="stream end" in problem)
     opened = _still_open(text) if "flow node" in context and "found '<stream end>'" in problem else None
     if opened is not None:
         kind, closing = ("list", "]") if text[opened] == "[" else ("mapping", "}")
-        return error("Y103", f'this {kind} is never closed: "{closing}" is missing', _at(file, text, opened))
+        return error("Y103", f'this {kind} is never closed: "{closing}" is missing', span_at(file, text, opened))
     if "quoted scalar" in context and "unexpected end" in problem and start is not None:
         quote = text[start.index : start.index + 1]
-        return error("Y103", f"this text is never closed: the closing {quote} is missing", _mark(file, start))
+        return error("Y103", f"this text is never closed: the closing {quote} is missing", began)
     if "mapping values are not allowed" in problem:
         return _second_colon(mark, span, text, file)
     if "'%'" in problem or "'@'" in problem or "'`'" in problem:
@@ -60,10 +61,10 @@ def explain(failure: yaml.YAMLError, text: str, file: str) -> Problem:
         step = _in_quotes(text, mark, file)
         return error("Y101", f"plain text cannot begin with {char}", span, hint=step.hint, fix=step.fix)
     if "could not find expected ':'" in problem:
-        glued = None if start is None else _glued(text, start.line, file)
+        glued = _glued(text, line_starts(text, began.start)[-1], file)
         if glued is not None:
             return glued
-        return error("Y101", "a key without a colon", related[0].span if related else span, hint='write "key: value"')
+        return error("Y101", "a key without a colon", began, hint='write "key: value"')
     if "expected <block end>" in problem and "found ':'" in problem:
         return error("Y101", "a key is missing before the colon", span)
     if "parsing a block" in context and "expected <block end>" in problem:
@@ -76,10 +77,10 @@ def _unreadable(failure: ReaderError, text: str, file: str) -> Problem:
     position = min(max(int(failure.position or 0), 0), len(text))
     found = next((i for i, char in enumerate(text) if not _printable(char)), position)
     if found < len(text):
-        span = _at(file, text, found)
+        span = span_at(file, text, found)
         message = f"the character U+{ord(text[found]):04X} is not allowed in YAML"
         return error("Y102", message, span, hint="remove it", fix=(Edit(span, ""),))
-    return error("Y102", "a character here is not allowed in YAML", _at(file, text, position))
+    return error("Y102", "a character here is not allowed in YAML", span_at(file, text, position))
 
 
 def _printable(char: str) -> bool:
@@ -98,49 +99,46 @@ def _still_open(text: str) -> int | None:
     return stack[-1] if stack else None
 
 
-def _not_closed(closing: str, start: yaml.Mark, mark: yaml.Mark, file: str, *, at_end: bool) -> Problem:
+def _not_closed(closing: str, opened: Span, stopped: Span, *, at_end: bool) -> Problem:
     kind = "list" if closing == "]" else "mapping"
-    if mark.line == start.line and not at_end:
+    if stopped.line == opened.line and not at_end:
         hint = "put a comma between the values"
         message = f'a comma or "{closing}" is missing in this {kind}'
-        return error(
-            "Y101", message, _mark(file, mark), hint=hint, related=(Related("it begins here", _mark(file, start)),)
-        )
-    related = (Related("reading stopped here", _mark(file, mark)),)
-    return error("Y103", f'this {kind} is never closed: "{closing}" is missing', _mark(file, start), related=related)
+        return error("Y101", message, stopped, hint=hint, related=(Related("it begins here", opened),))
+    message = f'this {kind} is never closed: "{closing}" is missing'
+    return error("Y103", message, opened, related=(Related("reading stopped here", stopped),))
 
 
 def _second_colon(mark: yaml.Mark, span: Span, text: str, file: str) -> Problem:
-    lines = text.split("\n")
-    above = mark.line - 1
-    while above >= 0 and (not lines[above].strip() or lines[above].lstrip().startswith("#")):
-        above -= 1
-    glued = _glued(text, above, file) if above >= 0 else None
-    if glued is not None:
-        return glued
+    for start, end in reversed(list(pairwise(line_starts(text, mark.index)))):
+        line = text[start:end].strip()
+        if line and not line.startswith("#"):
+            glued = _glued(text, start, file)
+            if glued is not None:
+                return glued
+            break
     message = 'a second ":" is not allowed in plain text'
     return error("Y101", message, span, hint="put the value in quotes, or begin a new line for a new key")
 
 
-def _glued(text: str, number: int, file: str) -> Problem | None:
-    """The problem of `spec:1` in the line of that number, counted from 0; None when it does not look so."""
-    lines = text.split("\n")
-    match = _NO_SPACE.match(lines[number])
+def _glued(text: str, start: int, file: str) -> Problem | None:
+    """The problem of `spec:1` in the line that begins at `start`; None when it does not look so."""
+    match = _NO_SPACE.match(_line(text, start))
     if match is None:
         return None
-    colon = sum(len(line) + 1 for line in lines[:number]) + len(match[1]) + len(match[2])
+    colon = start + match.end(2)
     hint = f'write "{match[2]}: {match[3].rstrip()}"'
-    fix = (Edit(_stretch(file, text, colon + 1, colon + 1), " "),)
-    return error("Y101", "a space is missing after the colon", _at(file, text, colon), hint=hint, fix=fix)
+    fix = (Edit(span_at(file, text, colon + 1, length=0), " "),)
+    return error("Y101", "a space is missing after the colon", span_at(file, text, colon), hint=hint, fix=fix)
 
 
 def _in_quotes(text: str, mark: yaml.Mark, file: str) -> Step:
     """Quotes around a value that begins with a character that plain text may not begin with."""
-    start = text.rfind("\n", 0, mark.index) + 1
-    match = _NOT_PLAIN.match(text[start:].partition("\n")[0])
+    start = line_starts(text, mark.index)[-1]
+    match = _NOT_PLAIN.match(_line(text, start))
     if match is None or start + match.start(1) != mark.index:
         return Step("put the value in quotes")
-    span = _stretch(file, text, start + match.start(1), start + match.end(1))
+    span = span_at(file, text, start + match.start(1), length=len(match[1]))
     return Step(f'put it in quotes: "{match[1]}"', (Edit(span, f'"{match[1]}"'),))
 
 
@@ -159,8 +157,8 @@ def _without_tabs(text: str, file: str, mark: yaml.Mark) -> Step:
     width, reading = next(iter(agree.items()))
     if any(other != reading for other in agree.values()) or not reading.further_than(_read(text)):
         return Step(_TAB_HINTS[len(tabs) > 1])
-    reached = [(at, lead) for at, lead in tabs if whole or text.count("\n", 0, at) <= last]
-    edits = [Edit(_stretch(file, text, at, at + len(lead)), _spaces(lead, width)) for at, lead in reached]
+    reached = [(at, lead) for at, lead in tabs if whole or len(line_starts(text, at)) - 1 <= last]
+    edits = [Edit(span_at(file, text, at, length=len(lead)), _spaces(lead, width)) for at, lead in reached]
     return Step(_TAB_HINTS[len(edits) > 1], tuple(edits))
 
 
@@ -203,21 +201,12 @@ def _read(text: str) -> _Reading:
     return _Reading(tuple(events), None)
 
 
+def _line(text: str, start: int) -> str:
+    """From an offset to the end of its line."""
+    match = _REST_OF_LINE.match(text, start)
+    return "" if match is None else match[0]
+
+
 def _plain(words: str) -> str:
     """The parser's own words without its notation."""
     return re.sub(r"[<>]", "", words).strip().rstrip(".")
-
-
-def _mark(file: str, mark: yaml.Mark) -> Span:
-    return Span(file, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2, mark.index, mark.index + 1)
-
-
-def _at(file: str, text: str, offset: int) -> Span:
-    return _stretch(file, text, offset, offset + 1)
-
-
-def _stretch(file: str, text: str, start: int, end: int) -> Span:
-    """From `start` to `end` in one line."""
-    line = text.count("\n", 0, start) + 1
-    column = start - (text.rfind("\n", 0, start) + 1) + 1
-    return Span(file, line, column, line, column + end - start, start, end)

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.model.instruments import InstrumentQuery, SecType
 from runner.spec.load import Node
-from runner.spec.problems import KeyPath, Problem, Related, Span, Step, error, warning
+from runner.spec.problems import KeyPath, Problem, Related, Span, Step, error, span_at, warning
 from runner.spec.schema import SYMBOL_PATTERN
 from runner.spec.spec import UniverseSpec
 from runner.spec.steps import write_word
@@ -136,10 +136,7 @@ def _word_in(span: Span, text: str, word: str) -> Span:
     found = re.search(rf"""(?<![^\s,'"]){re.escape(word)}(?![^\s,'"])""", text[span.start : span.end])
     if found is None:
         return span
-    start = span.start + found.start()
-    line = text.count("\n", 0, start) + 1
-    column = start - (text.rfind("\n", 0, start) + 1) + 1
-    return Span(span.file, line, column, line, column + len(word), start, start + len(word))
+    return span_at(span.file, text, span.start + found.start(), length=len(word))
 
 
 def _parts(node: Node) -> list[str]:
