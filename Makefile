@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install clients demo test kill-test lint docs check bench lock clean
+.PHONY: help install clients demo test kill-test fuzz lint docs check bench lock clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,11 @@ KILLS ?= 200
 kill-test: install ## kill the runner KILLS times (200) and see that nothing is lost or doubled
 	RUNNER_KILLS=$(KILLS) RUNNER_EXITS=15 $(BIN)/python -m pytest tests/live
 
+FUZZ ?= 1000000
+SEED ?=
+fuzz: install ## try FUZZ (1000000) damaged and made-up strategy files on the loader; SEED repeats a run
+	$(BIN)/python tests/spec/fuzz.py --inputs $(FUZZ) $(SEED:%=--seed %)
+
 lint: install ## check format, style, types and import floors
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -69,4 +74,4 @@ lock: ## rewrite the lock files from pyproject.toml (needs uv)
 	done
 
 clean: ## remove what install and the runs made
-	rm -rf $(VENV) .clients .runner .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .clients .fuzz .runner .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_OURS = {".git", ".venv", ".clients", ".runner", ".hypothesis", "dist", "build", "__pycache__"}
+NOT_OURS = {".git", ".venv", ".clients", ".fuzz", ".runner", ".hypothesis", "dist", "build", "__pycache__"}
 TEXT_SUFFIXES = {
     ".py", ".md", ".toml", ".yaml", ".yml", ".json", ".txt", ".lock", ".cfg", ".ini", ".csv", ".expected", "",
 }  # fmt: skip
