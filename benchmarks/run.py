@@ -18,6 +18,7 @@ import latency
 import loc
 import paper
 import replay
+import validate
 from common import Table
 
 
@@ -28,6 +29,7 @@ def sections(quick: bool) -> dict[str, Callable[[], Sequence[Table]]]:
     return {
         "loc": lambda: [loc.measure()],
         "kernel": lambda: [kernel.measure(3 if quick else 50)],
+        "validate": lambda: [validate.measure(20 if quick else 1_000, 2 if quick else 7)],
         "events": lambda: [events.measure(200 if quick else 5_000)],
         "paper": lambda: [paper.measure(20 if quick else 1_000, 10 if quick else 300)],
         "replay": lambda: [replay.measure(5 if quick else 60)],

@@ -22,11 +22,13 @@ MAX_DEPTH = 4
 
 @dataclass(slots=True)
 class BaseFiles:
-    """The bases met so far, each read once. `root` is the strategies folder; nothing outside it is read. `closed`: no
-    others than the `documents` exist, whatever is on disk."""
+    """The bases met so far, each read and checked once. `root` is the strategies folder; nothing outside it is read.
+    `closed`: no others than the `documents` exist, whatever is on disk."""
 
     root: Path
     documents: dict[Path, Document] = field(default_factory=dict)
+    problems: dict[Path, tuple[Problem, ...]] = field(default_factory=dict)
+    """What is wrong with each by itself, once it has been looked at."""
     closed: bool = False
     unsaved: Mapping[Path, bytes] = field(default_factory=dict)
     """Resolved path → what to read in place of what is on disk there, for bases and strategies."""

@@ -206,7 +206,9 @@ def judge(
         for base in used:
             base_document = bases.documents[base]
             sources[base_document.file] = base_document.text
-            problems += _check_base(base_document, deployment, level)
+            if base not in bases.problems:
+                bases.problems[base] = tuple(_check_base(base_document, deployment, level))
+            problems += bases.problems[base]
     root, wrong = strategy_checker.check(root)
     if not whole:
         # What a base that cannot be read would have said is not missing here.

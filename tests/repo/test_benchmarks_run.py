@@ -12,6 +12,8 @@ FIGURES = (
     "runner, all of it",
     "Pipeline.evaluate, 4 instruments",
     "decide(), 4 instruments, per instrument",
+    "runner.spec, 20 files",
+    "runner validate FILE, cold, CPU",
     "message_queue → journal → books",
     "… and in ArcticDB",
     "market order until it is filled, p50",
