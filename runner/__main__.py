@@ -24,6 +24,9 @@ COMPLETION_VARIABLE = "_RUNNER_COMPLETE"
 def main() -> NoReturn:
     """The console script. Never returns; ends through `runner.store` when ArcticDB was loaded."""
     signal.signal(signal.SIGTERM, _terminate)
+    # numpy's BLAS starts a thread for every core, each of which spins for a tenth of a second: a third of what
+    # `validate` costs on two cores. No block multiplies matrices that would need them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if COMPLETION_VARIABLE in os.environ:
         cli.main(prog_name="runner", complete_var=COMPLETION_VARIABLE)
     _end(invoke(sys.argv[1:]))
