@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install clients demo test kill-test fuzz lint docs check bench lock clean
+.PHONY: help install clients editor demo test kill-test fuzz lint docs check bench lock clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,10 +30,21 @@ CLIENTS := ib_insync ibapi nautilus_ibapi
 
 clients: .clients/.installed ## install the other IB clients that the conformance tests run
 
+# What editors run for YAML files, for the tests of the schemas. Without node there is nothing to install, and the tests
+# say that they were skipped for it.
+EDITOR := package.json package-lock.json .npmrc
+.editor/.installed: $(EDITOR:%=tests/editor/%)
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+		rm -rf .editor && mkdir .editor && cp $^ .editor/ && \
+		cd .editor && npm ci --ignore-scripts --no-progress --loglevel=error && touch .installed; \
+	fi
+
+editor: .editor/.installed ## install the YAML language server that the editor tests run, if node is here
+
 demo: install ## trade the strategies in strategies.d against the embedded paper gateway
 	$(BIN)/runner demo
 
-test: install clients ## run every test
+test: install clients editor ## run every test
 	$(BIN)/python -m pytest
 
 KILLS ?= 200
@@ -74,4 +85,4 @@ lock: ## rewrite the lock files from pyproject.toml (needs uv)
 	done
 
 clean: ## remove what install and the runs made
-	rm -rf $(VENV) .clients .fuzz .runner .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .clients .editor .fuzz .runner .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -45,6 +45,8 @@ ORDERS_OF: Mapping[Kind, Orders] = {
 """What a change of a kind's blocks does to orders and positions, unless a parameter says otherwise."""
 MAX_HISTORY = 20_000
 MAX_SYMBOLS = 1_000
+UNOFFERED: Schema = {"doNotSuggest": True}
+"""For editors, which complete keys from every place of a schema that names them: this one is described elsewhere."""
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
 BLOCK_ID_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,31}$"
 SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 .&/_-]{0,31}$"
@@ -60,11 +62,11 @@ def strategy_schema(catalog: Catalog = BUILT_IN) -> Schema:
     schema["then"] = {
         "required": list(REQUIRED),
         "properties": {
-            "bars": {"required": ["size"]},
-            "signals": {"additionalProperties": use},
-            "combine": use,
-            "sizing": use,
-            "exits": {"additionalProperties": use},
+            "bars": {"required": ["size"]} | UNOFFERED,
+            "signals": {"additionalProperties": use} | UNOFFERED,
+            "combine": use | UNOFFERED,
+            "sizing": use | UNOFFERED,
+            "exits": {"additionalProperties": use} | UNOFFERED,
         },
     }
     return schema
@@ -361,8 +363,8 @@ def _block(catalog: Catalog, kind: Kind) -> Schema:
     classes = catalog.blocks(kind)
     cases = []
     for name, cls in classes.items():
-        settings = deepcopy(json_schema(cls))
-        then: Schema = {"properties": {"with": settings}}
+        settings: Schema = {"title": name} | deepcopy(json_schema(cls))
+        then: Schema = {"title": name, "properties": {"with": settings}}
         if settings.get("required"):
             then["required"] = ["with"]
         cases.append({"if": {"required": ["use"], "properties": {"use": {"const": name}}}, "then": then})
@@ -380,6 +382,7 @@ def _block(catalog: Catalog, kind: Kind) -> Schema:
                 "type": "object",
                 "description": "Its settings; what is not said keeps the block's default.",
                 "x-runner": marks("rebuild"),
+                **UNOFFERED,
             },
         },
         "allOf": cases,

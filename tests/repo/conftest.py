@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_OURS = {".git", ".venv", ".clients", ".fuzz", ".runner", ".hypothesis", "dist", "build", "__pycache__"}
+NOT_OURS = {".git", ".venv", ".clients", ".editor", ".fuzz", ".runner", ".hypothesis", "dist", "build", "__pycache__"}
 TEXT_SUFFIXES = {
     ".py", ".md", ".toml", ".yaml", ".yml", ".json", ".txt", ".lock", ".cfg", ".ini", ".csv", ".expected", "",
 }  # fmt: skip
@@ -19,7 +19,7 @@ def our_files() -> Iterator[Path]:
     """Every text file of the repository, generated folders and installed packages left out."""
     for folder, names, files in os.walk(ROOT):
         names[:] = sorted(name for name in names if name not in NOT_OURS and not name.endswith("_cache"))
-        for name in sorted(files):
+        for name in sorted(set(files) - NOT_OURS):
             path = Path(folder, name)
             if path.suffix in TEXT_SUFFIXES:
                 yield path

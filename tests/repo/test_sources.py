@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 
 import pytest
@@ -61,6 +62,13 @@ def test_the_lock_file_pins_everything_by_hash_and_names_no_host(texts):
     pins = re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE)[1:]
     assert len(pins) > 30
     assert [pin.split()[0] for pin in pins if "==" not in pin.split()[0] or "--hash=sha256:" not in pin] == []
+
+
+def test_the_lock_file_of_node_pins_everything_by_hash_and_names_no_host(texts):
+    lock = json.loads(texts["tests/editor/package-lock.json"])
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert [name for name, package in packages.items() if not package.get("integrity", "").startswith("sha512-")] == []
+    assert [name for name, package in packages.items() if "resolved" in package] == []
 
 
 def test_no_file_knows_a_path_of_a_machine(texts):
