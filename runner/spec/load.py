@@ -289,6 +289,8 @@ class _Open:
     skip: bool = False
     """The next value belongs to a key that was refused."""
     size: int = 1
+    last: Span | None = None
+    """Of what was read last in it."""
 
 
 @dataclass(slots=True)
@@ -371,13 +373,17 @@ class _Builder:
 
     def _close(self, event: Any) -> None:
         opened = self.stack.pop()
-        a, b = opened.start, event.end_mark
-        span = Span(self.file, a.line + 1, a.column + 1, b.line + 1, b.column + 1, a.index, b.index)
+        start, end = opened.start, self._span(event)
+        if end.start == end.end and opened.last is not None:
+            # Without brackets there is no end of its own: the parsers say where the next thing begins, which may be
+            # lines below, or a line that the file does not have.
+            end = opened.last
+        span = Span(self.file, start.line + 1, start.column + 1, end.end_line, end.end_column, start.index, end.end)
         value: Any = opened.mapping if opened.mapping is not None else opened.items
         node = Node(value, span, size=opened.size)
         if opened.anchor is not None:
             self.anchors[opened.anchor] = node
-        self._place(node)
+        self._place(node, span)
 
     def _alias(self, event: Any) -> None:
         span = self._span(event)
@@ -390,7 +396,7 @@ class _Builder:
             self._key_or_skip(node.raw if not isinstance(node.value, dict | list) else None, span)
             return
         self._count(node.size, event)
-        self._place(node)
+        self._place(node, span)
 
     def _wants_key(self) -> bool:
         return bool(self.stack) and self.stack[-1].mapping is not None and self.stack[-1].key is None
@@ -418,7 +424,7 @@ class _Builder:
         node = Node(value, span, text, plain, alone=event.anchor is None and event.tag is None)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
-        self._place(node)
+        self._place(node, span)
 
     def _key_or_skip(self, text: str | None, span: Span, *, merge: bool = False) -> None:
         top = self.stack[-1]
@@ -440,12 +446,14 @@ class _Builder:
         else:
             top.skip = False
 
-    def _place(self, node: Node) -> None:
+    def _place(self, node: Node, span: Span) -> None:
+        """Put a value where it belongs; `span` is where it is used, which of an alias is not where it was written."""
         if not self.stack:
             self.root = node
             return
         top = self.stack[-1]
         top.size += node.size
+        top.last = span
         if top.items is not None:
             top.items.append(node)
             return

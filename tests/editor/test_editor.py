@@ -24,7 +24,12 @@ DRAFT = ROOT / "strategies.d" / "draft.yaml"
 """Where the texts of these tests would be; nothing is written."""
 SHIPPED = sorted(ROOT.glob("strategies.d/*.yaml"))
 MODELINE = "# yaml-language-server: $schema=../schemas/{}\n"
-SECTION = {Kind.SIGNAL: "signals:\n  mine:\n    ", Kind.COMBINE: "combine:\n    ", Kind.SIZING: "sizing:\n    "}
+SECTION = {
+    Kind.SIGNAL: "signals:\n  mine:\n    ",
+    Kind.COMBINE: "combine:\n    ",
+    Kind.SIZING: "sizing:\n    ",
+    Kind.EXIT: "exits:\n  mine:\n    ",
+}
 BLOCKS = [
     pytest.param(kind, name, id=f"{kind}-{name}")
     for kind in Kind
