@@ -268,7 +268,7 @@ def _parse(text: str, file: str) -> Document:
                 # The pure parser gets further on text that the C parser refuses: the first refusal stands.
                 pass
         return Document(file, text, None, (explain(failure, text, file),))
-    if root is None:
+    if root is None or (root.value is None and root.plain and not root.raw):
         return Document(file, text, None, (*builder.problems, error("Y100", "the file is empty", whole_file(file))))
     return Document(file, text, root, tuple(builder.problems))
 

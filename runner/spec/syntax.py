@@ -209,4 +209,4 @@ def _line(text: str, start: int) -> str:
 
 def _plain(words: str) -> str:
     """The parser's own words without its notation."""
-    return re.sub(r"[<>]", "", words).strip().rstrip(".")
+    return re.sub(r"<([a-z -]+)>", r"\1", words).strip().rstrip(".")
