@@ -72,6 +72,7 @@ CODES: dict[str, str] = {
     "E601": "a strategies folder that cannot be read",
     "E602": "too many files in the strategies folder",
     "E603": "runner.yaml: a placeholder that cannot be replaced",
+    "E604": "live trading: a strategy file that others than its owner may change",
     "E610": "a contract that IB does not know",
     "E611": "a description that several contracts at IB fit",
     "E612": "a contract that cannot be traded as the file says: expired, an index, or without the order type",

@@ -25,6 +25,8 @@ class Deployment:
     """Of the account, where it is known without asking: the embedded gateway's."""
     max_total_weight: float = 1.0
     """`portfolio.max_total_weight`: largest sum of the target weights of all enabled strategies."""
+    live: bool = False
+    """`ib.mode`: where money is at stake, nobody but the owner may write a strategy's file."""
     catalog: Catalog = BUILT_IN
 
     @classmethod
@@ -35,5 +37,6 @@ class Deployment:
             allowed_packages=frozenset(config.plugins_allow),
             base_currency=(gateway.base_currency or EMBEDDED_BASE_CURRENCY) if gateway.embedded else None,
             max_total_weight=config.max_total_weight,
+            live=config.ib.mode == "live",
             catalog=catalog,
         )

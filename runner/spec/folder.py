@@ -209,6 +209,8 @@ def judge(
             if base not in bases.problems:
                 bases.problems[base] = tuple(_check_base(base_document, deployment, level))
             problems += bases.problems[base]
+    if deployment.live:
+        problems += _open_to_others(document, *(bases.documents[base] for base in used))
     root, wrong = strategy_checker.check(root)
     if not whole:
         # What a base that cannot be read would have said is not missing here.
@@ -248,6 +250,14 @@ def _check_extends(document: Document, checker: Checker) -> list[Problem]:
     entry = document.root.value["extends"]
     only = replace(document.root, value={"extends": entry})
     return checker.check(only)[1]
+
+
+def _open_to_others(*documents: Document) -> Iterator[Problem]:
+    """E604: where trading is live, who may write a strategy's file is who may trade."""
+    for document in documents:
+        if document.others_may_write:
+            message = "trading is live, and others than its owner may change this file"
+            yield error("E604", message, whole_file(document.file), hint=f"chmod go-w {document.file}")
 
 
 def _placeholders(document: Document) -> Iterator[Problem]:

@@ -9,10 +9,11 @@ merge keys, numbers that are not finite, several documents in one file, keys tha
 from __future__ import annotations
 
 import math
+import os
 import re
 import stat
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -146,15 +147,17 @@ class Document:
     text: str
     root: Node | None
     problems: tuple[Problem, ...] = ()
+    others_may_write: bool = False
+    """The file's permissions let its group or everybody change it."""
 
 
 def read_document(path: Path, *, file: str | None = None) -> Document:
     """Read and parse a file. Never raises for what the file is or holds. `file` is the name shown in problems."""
     name = file if file is not None else path.as_posix()
     try:
-        with path.open("rb") as stream:
-            info = path.stat()
-            if not stat.S_ISREG(info.st_mode):
+        with open(path, "rb", opener=_without_waiting) as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            if not stat.S_ISREG(mode):
                 return _refused(name, "Y112", "this is not a regular file")
             data = stream.read(MAX_BYTES + 1)
     except IsADirectoryError:
@@ -162,7 +165,12 @@ def read_document(path: Path, *, file: str | None = None) -> Document:
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         return _refused(name, "Y112", f"the file cannot be read: {reason[:1].lower()}{reason[1:]}")
-    return parse_bytes(data, file=name)
+    return replace(parse_bytes(data, file=name), others_may_write=bool(mode & (stat.S_IWGRP | stat.S_IWOTH)))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opening a pipe would wait for somebody to write to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def parse_bytes(data: bytes, *, file: str) -> Document:

@@ -107,6 +107,8 @@ def test_an_interrupt_ends_with_130(say, failing, error):
     [
         (["statsu"], "No such command 'statsu'. Did you mean 'status'?"),
         (["status", "--jsno"], "Did you mean '--json'?"),
+        (["validate", "--formt", "json"], "No such option '--formt'. Did you mean '--format'?"),
+        (["validate", "--format", "jsno"], "'jsno' is not one of"),
         (["orders", "--limit", "0"], "0 is not in the range"),
         (["demo", "--years", "0"], "0.0 is not in the range"),
         (["demo", "--start", "yesterday"], "'yesterday' does not match the format '%Y-%m-%d'"),

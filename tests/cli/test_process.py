@@ -91,6 +91,68 @@ def test_help_imports_only_the_command_line(project):
     assert probe([["--help"], ["--version"]], names, project) == {"--help": [], "--version": []}
 
 
+COMPLETION = """
+import os, sys
+from runner.__main__ import main
+try:
+    main()
+finally:
+    print("LOADED", [name for name in %r if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("runner val", ["validate"]),
+        ("runner st", ["status", "start", "stop"]),
+        ("runner validate --form", ["--format"]),
+        ("runner validate --format con", ["concise"]),
+        ("runner status --js", ["--json"]),
+    ],
+)
+def test_a_shell_completes_commands_options_and_choices_without_importing_more(project, words, offered):
+    shell = {"_RUNNER_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPLETION % ((*HEAVY, "numpy", "yaml", "jsonschema"),), "runner"],
+        cwd=project,
+        env={**os.environ, **shell},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    *lines, loaded = done.stdout.splitlines()
+    assert [line.partition(",")[2] for line in lines] == offered
+    assert loaded == "LOADED []"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_given_its_script(project, shell):
+    said = run(cwd=project, env={**os.environ, "_RUNNER_COMPLETE": f"{shell}_source"})
+    assert said.returncode == 0
+    assert "_RUNNER_COMPLETE=" in said.stdout
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the threads of a process are counted in /proc")
+def test_validating_starts_no_threads_that_spin(project):
+    """numpy's BLAS would start one for each core."""
+    (project / "strategies.d").mkdir()
+    (project / "strategies.d" / "trend.yaml").write_text(SPEC)
+    code = (
+        "import atexit, os, sys\n"
+        "atexit.register(lambda: print(len(os.listdir('/proc/self/task')), 'numpy' in sys.modules))\n"
+        "from runner.__main__ import main\n"
+        "sys.argv = ['runner', 'validate']\n"
+        "main()\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    assert done.stdout.splitlines()[-1] == "1 True"
+
+
 def test_the_process_ends_with_the_commands_exit_code(project):
     assert run("--version", cwd=project).returncode == 0
     assert run("nonsense", cwd=project).returncode == 2

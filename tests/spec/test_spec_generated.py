@@ -69,11 +69,13 @@ def test_every_parameter_of_every_block_says_what_it_is() -> None:
                 assert info.description, f"{kind} {name}.{info.name}"
 
 
-def test_nothing_heavy_is_imported() -> None:
+@pytest.mark.parametrize("level", ["syntax", "schema", "rules"])
+def test_nothing_heavy_is_imported(level: str) -> None:
     code = (
         "import sys, runner.spec.folder, runner.spec.config, runner.spec.render\n"
         "from pathlib import Path\n"
-        "runner.spec.folder.load_folder(Path('strategies.d'))\n"
+        "from runner.spec.levels import Level\n"
+        f"runner.spec.folder.load_folder(Path('strategies.d'), level=Level('{level}'))\n"
         "heavy = {'pandas', 'arcticdb', 'ib_async', 'talib', 'exchange_calendars', 'numba'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
