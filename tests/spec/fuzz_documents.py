@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from functools import cache
 from re import _constants, _parser
 from typing import Any
@@ -22,6 +23,15 @@ MISTAKES = 0.01
 OPTIONAL = 0.3
 """Share of the keys that may be left out and are there."""
 _WRONG = (None, True, False, 0, -1, 1e9, 1.5, "", "x", "9:30", "10%", [], ["a"], {}, {"a": 1}, [[["deep"]]])
+_ASCII = "".join(map(chr, range(32, 127)))
+_CATEGORIES = {
+    _constants.CATEGORY_DIGIT: r"\d",
+    _constants.CATEGORY_NOT_DIGIT: r"\D",
+    _constants.CATEGORY_SPACE: r"\s",
+    _constants.CATEGORY_NOT_SPACE: r"\S",
+    _constants.CATEGORY_WORD: r"\w",
+    _constants.CATEGORY_NOT_WORD: r"\W",
+}
 _SMALL = 0.7
 """Share of the numbers that lie near the beginning of their range, where warm-ups and histories meet."""
 
@@ -58,6 +68,8 @@ def _value(schema: Any, source: random.Random, path: tuple[str, ...]) -> Any:
         return schema["const"]
     if "enum" in schema:
         return source.choice(schema["enum"])
+    if "anyOf" in schema:
+        return _value(source.choice(schema["anyOf"]), source, path)
     kind = schema.get("type", "object" if "properties" in schema else "string")
     kind = source.choice(kind) if isinstance(kind, list) else kind
     match kind:
@@ -82,7 +94,7 @@ def _mapping(schema: dict[str, Any], source: random.Random, path: tuple[str, ...
     properties = dict(schema.get("properties", {}))
     other = schema.get("additionalProperties")
     if "use" in properties:
-        case = source.choice(schema["allOf"])
+        case = source.choice([case for case in schema["allOf"] if "properties" in case.get("then", {})])
         properties |= case["then"]["properties"] | {"use": case["if"]["properties"]["use"]}
         required = ("use", *case["then"].get("required", ()))
     result: dict[str, Any] = {}
@@ -126,6 +138,8 @@ def _text(schema: dict[str, Any], source: random.Random, path: tuple[str, ...]) 
     ):
         return source.choice(("AAPL", "MSFT", "IBM", "0700", "ON", "BRK B", "AAPL, MSFT", "us_stocks"))
     pattern = schema.get("pattern")
+    if path and path[0] == "hooks" and source.random() < 0.9:
+        return "acme_blocks.hooks:post"
     if pattern is None:
         return source.choice(("", "word", "two words", "é", "ON", "0700", "1e3", "null", "#", ": ", "'", '"', "- a"))
     return _matching(_parsed(pattern), source)
@@ -137,28 +151,41 @@ def _parsed(pattern: str) -> Any:
 
 
 def _matching(parsed: Any, source: random.Random) -> str:
-    """A text that a regular expression of our schemas matches."""
+    """A text that a regular expression of our schemas matches; what it looks ahead for is left to chance."""
     text = ""
     for op, of in parsed:
         match op:
             case _constants.LITERAL:
                 text += chr(of)
+            case _constants.ANY:
+                text += source.choice(_ASCII)
             case _constants.IN:
-                text += _one_of(of, source)
+                text += source.choice([char for char in _ASCII if _accepts(of, char)])
             case _constants.SUBPATTERN:
                 text += _matching(of[3], source)
             case _constants.BRANCH:
                 text += _matching(source.choice(of[1]), source)
-            case _constants.MAX_REPEAT:
+            case _constants.MAX_REPEAT | _constants.MIN_REPEAT:
                 least, most, below = of
                 text += "".join(_matching(below, source) for _ in range(source.randint(least, min(most, least + 3))))
-            case _constants.AT:
+            case _constants.AT | _constants.ASSERT | _constants.ASSERT_NOT:
                 pass
             case _:
                 raise ValueError(f"a pattern of the schema uses {op}, which is not known here")
     return text
 
 
-def _one_of(choices: Any, source: random.Random) -> str:
-    op, of = source.choice(choices)
-    return chr(of if op is _constants.LITERAL else source.randint(*of))
+def _accepts(parts: Any, char: str) -> bool:
+    """Whether a character is in a class such as `[^A-Z_]`."""
+    wanted, found = True, False
+    for op, of in parts:
+        match op:
+            case _constants.NEGATE:
+                wanted = False
+            case _constants.LITERAL:
+                found = found or ord(char) == of
+            case _constants.RANGE:
+                found = found or of[0] <= ord(char) <= of[1]
+            case _constants.CATEGORY:
+                found = found or bool(re.match(_CATEGORIES[of], char))
+    return found is wanted

@@ -19,6 +19,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from runner.spec.codes import CODES
+from runner.spec.deployment import Deployment
 from runner.spec.extends import BaseFiles
 from runner.spec.findings import Findings
 from runner.spec.folder import Loaded, load_file, load_text
@@ -32,6 +33,8 @@ from runner.spec.render.sarif import to_sarif
 from runner.spec.spec import StrategySpec
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+DEPLOYMENT = Deployment(allowed_packages={"acme_blocks"}, base_currency="USD")
+"""With what a runner.yaml would say, so that nothing is left unjudged."""
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _PYTHON = re.compile(r"NoneType|Traceback|object at 0x|\bNone\b|\b(?:True|False|dict|instance)\b|<class")
 _FENCE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -135,10 +138,10 @@ def load(sample: Sample, level: Level = Level.RULES) -> Loaded:
         assert document.root is None
         return Loaded(path=path, spec=None, problems=document.problems, sources={document.file: document.text})
     if sample.base_of is None:
-        return load_text(text, path=path, root=sample.root, level=level)
+        return load_text(text, path=path, root=sample.root, deployment=DEPLOYMENT, level=level)
     base = (sample.root / Path(sample.name).name).resolve()
     bases = BaseFiles(sample.root, {base: parse_text(text, file=base.as_posix())})
-    return load_file(sample.base_of, root=sample.root, bases=bases, level=level)
+    return load_file(sample.base_of, root=sample.root, deployment=DEPLOYMENT, bases=bases, level=level)
 
 
 def _spans(problem: Problem) -> Iterator[Span]:
