@@ -23,7 +23,7 @@ from yaml.parser import Parser
 from yaml.reader import Reader
 from yaml.scanner import Scanner
 
-from runner.spec.problems import Edit, KeyPath, Problem, Related, Span, error, span_at, whole_file
+from runner.spec.problems import LINE_BREAKS, Edit, KeyPath, Problem, Related, Span, error, span_at, whole_file
 from runner.spec.syntax import explain
 
 MAX_BYTES = 256 * 1024
@@ -259,7 +259,7 @@ class _Stop(Exception):
 
 
 def _parse(text: str, file: str) -> Document:
-    builder = _Builder(file)
+    builder = _Builder(file, text)
     try:
         root = builder.build(CParser(text))
     except _Stop as stop:
@@ -269,7 +269,7 @@ def _parse(text: str, file: str) -> Document:
         if len(text) <= EXPLAIN_BYTES:
             try:
                 # The pure parser refuses tabs between words, which is not what is wrong here.
-                _Builder(file).build(_PureParser(_INNER_TABS.sub(_as_spaces, text)))
+                _Builder(file, text).build(_PureParser(_INNER_TABS.sub(_as_spaces, text)))
             except yaml.YAMLError as better:
                 failure = better
             except (_Stop, ValueError, IndexError, OverflowError):
@@ -304,6 +304,7 @@ class _Open:
 @dataclass(slots=True)
 class _Builder:
     file: str
+    text: str
     problems: list[Problem] = field(default_factory=list)
     anchors: dict[str, Node | None] = field(default_factory=dict)
     """None while the anchored value is still open."""
@@ -350,6 +351,12 @@ class _Builder:
 
     def _span(self, event: Any) -> Span:
         a, b = event.start_mark, event.end_mark
+        if b.index >= len(self.text) and self.text[-1:] not in LINE_BREAKS:
+            # The parsers end the last line themselves, and are then on one that the file does not have.
+            end = span_at(self.file, self.text, len(self.text), length=0)
+            if a.index >= end.start:
+                return end
+            return Span(self.file, a.line + 1, a.column + 1, end.line, end.column, a.index, end.end)
         return Span(self.file, a.line + 1, a.column + 1, b.line + 1, b.column + 1, a.index, b.index)
 
     def _count(self, nodes: int, event: Any) -> None:

@@ -429,6 +429,18 @@ def test_the_text_of_every_node_means_its_value(value: Any, style: dict[str, Any
         assert value_of(again) == node.data()
 
 
+@pytest.mark.parametrize(
+    "text", ["a: 1", "a:", "a: [1]", "a:\n  - b", "? a\n   b", "a: |\n  b", "a: 'b'", "a: b\n  c", "- a\n-"]
+)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r", "\x85", "\u2028", "\n\n", "  ", " # remark", "\n# remark"])
+def test_no_place_is_beyond_the_last_line_of_a_file(text: str, end: str) -> None:
+    document = parse_text(text + end, file="a.yaml")
+    assert document.root is not None
+    for node in nodes(document.root):
+        assert position(text + end, node.span.start) == (node.span.line, node.span.column)
+        assert position(text + end, node.span.end) == (node.span.end_line, node.span.end_column)
+
+
 def nodes(node: Node) -> list[Node]:
     below = [e.node for e in node.value.values()] if node.is_mapping else node.value if node.is_list else []
     return [node, *(found for child in below for found in nodes(child))]
