@@ -64,12 +64,19 @@ def _too_many(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(root, {f"strategies.d/{stem}.yaml": GOOD.replace("TREND", stem) for stem in "abc"})
 
 
+def _open_to_others(root: Path, _: pytest.MonkeyPatch) -> None:
+    live = "ib: {mode: live, port: 4001, account: U1234567, live_accounts: [U1234567]}\n"
+    write(root, {"runner.yaml": live, USUAL_FILE: GOOD})
+    (root / USUAL_FILE).chmod(0o664)
+
+
 BUILT: Mapping[str, Callable[[Path, pytest.MonkeyPatch], None]] = {
     "Y102": _not_utf8,
     "Y111": _too_large,
     "Y112": _unreadable,
     "E601": _unlistable,
     "E602": _too_many,
+    "E604": _open_to_others,
 }
 
 
