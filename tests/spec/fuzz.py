@@ -24,6 +24,8 @@ from fuzz_support import REPOSITORY, Sample, judge, judge_again, mutant
 CHUNK = 500
 EVERY_S = 10.0
 """How often the rate is printed."""
+AGAIN = 19
+"""One in so many is judged a second time and told in every format; no multiple of 4, so that both kinds are."""
 MAX_FAILURES = 20
 """After so many the run ends: they will be few causes."""
 FOLDER = REPOSITORY / ".fuzz"
@@ -62,7 +64,7 @@ def try_chunk(task: tuple[int, int, int]) -> Tally:
         began = time.perf_counter()
         try:
             loaded = judge(sample)
-            if number % 50 == 0:
+            if number % AGAIN == 0:
                 judge_again(sample, loaded)
         except Exception:
             tally.failures[number] = traceback.format_exc()

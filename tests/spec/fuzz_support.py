@@ -100,24 +100,25 @@ def judge(sample: Sample) -> Loaded:
     assert all(char == "\n" or char.isprintable() for char in shown)
     shown.encode()
     assert not _PYTHON.search(" ".join(f"{problem.message} {problem.hint}" for problem in loaded.problems))
-    found = Findings(files=tuple(loaded.sources), problems=loaded.problems, sources=loaded.sources)
-    render_github(found).encode()
-    summary_table(found).encode()
-    ElementTree.fromstring(render_junit(found))
-    for data in (to_json(loaded.problems), to_sarif(found, version="0")):
-        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+    json.dumps(to_json(loaded.problems), ensure_ascii=False, allow_nan=False).encode()
     if loaded.spec is not None:
         _check_as_json(loaded.spec)
     return loaded
 
 
 def judge_again(sample: Sample, loaded: Loaded) -> None:
-    """The same bytes have the same verdict, and a shallower look sees nothing that the deep one does not."""
+    """The same bytes have the same verdict, a shallower look sees nothing that the deep one does not, and the verdict
+    can be told to other programs."""
     assert load(sample) == loaded
     for level in (Level.SYNTAX, Level.SCHEMA):
         less = load(sample, level)
         assert less.spec is None
         assert set(less.problems) <= set(loaded.problems)
+    found = Findings(files=tuple(loaded.sources), problems=loaded.problems, sources=loaded.sources)
+    render_github(found).encode()
+    summary_table(found).encode()
+    ElementTree.fromstring(render_junit(found))
+    json.dumps(to_sarif(found, version="0"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def _check_as_json(spec: StrategySpec) -> None:

@@ -35,7 +35,7 @@ REACHED = (
 @pytest.mark.parametrize("sample", shipped(), ids=lambda sample: sample.name)
 def test_every_beginning_of_a_shipped_file_is_judged_without_an_exception(sample: Sample) -> None:
     for end in range(len(sample.data) + 1):
-        judge(replace(sample, data=sample.data[:end]))
+        tried(replace(sample, data=sample.data[:end]), end)
 
 
 def test_damaged_files_are_judged_without_an_exception() -> None:
