@@ -1,4 +1,4 @@
-"""Trading sessions of an exchange calendar. exchange_calendars (and so pandas) is imported at first use only."""
+"""Trading sessions of an exchange calendar, half days and holidays included."""
 
 from __future__ import annotations
 
@@ -6,21 +6,10 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
-from typing import Any
-from zoneinfo import ZoneInfo
 
-CALENDAR_OF_EXCHANGE = {
-    "SMART": "XNYS", "NYSE": "XNYS", "ARCA": "XNYS", "AMEX": "XNYS", "BATS": "XNYS", "NASDAQ": "XNYS", "ISLAND": "XNYS",
-    "IEX": "XNYS", "IBIS": "XETR", "FWB": "XFRA", "SBF": "XPAR", "AEB": "XAMS", "ENEXT.BE": "XBRU", "EBS": "XSWX",
-    "LSE": "XLON", "TSEJ": "XTKS", "SEHK": "XHKG", "ASX": "XASX", "TSE": "XTSE", "BVME": "XMIL", "BM": "XMAD",
-    "SFB": "XSTO", "OSE": "XOSL", "CPH": "XCSE", "HEX": "XHEL", "VSE": "XWBO", "KSE": "XKRX", "SGX": "XSES",
-    "MEXI": "XMEX", "CME": "CMES", "CBOT": "CMES", "NYMEX": "CMES", "COMEX": "CMES", "CFE": "XCBF", "CBOE": "XCBF",
-    "ICEEU": "IEPA", "EUREX": "XEUR", "WSE": "XWAR", "PRA": "XPRA", "BVL": "XLIS", "TASE": "XTAE",
-    "IDEALPRO": "24/5", "PAXOS": "24/7",
-}  # fmt: skip
-"""IB exchange → exchange_calendars code."""
+from runner.model.calendar_data import CALENDAR_OF_EXCHANGE, recorded_sessions
 
-_FIRST, _LAST = "1999-01-01", "2035-12-31"
+__all__ = ["CALENDAR_OF_EXCHANGE", "Session", "Sessions", "sessions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +33,9 @@ class Sessions:
 
     def __init__(self, code: str) -> None:
         self.code = code
-        self._calendar = _calendar(code)
-        self.zone: ZoneInfo = ZoneInfo(str(self._calendar.tz))
-        self._opens = _epochs(self._calendar.opens)
-        self._closes = _epochs(self._calendar.closes)
-        self._days: list[date] = [stamp.date() for stamp in self._calendar.sessions]
+        recorded = recorded_sessions(code)
+        self.zone = recorded.zone
+        self._days, self._opens, self._closes = recorded.days, recorded.opens, recorded.closes
         self._index = {day: i for i, day in enumerate(self._days)}
 
     def _at(self, i: int) -> Session:
@@ -96,27 +83,7 @@ class Sessions:
         return datetime.combine(day, clock_time, self.zone).astimezone(UTC)
 
 
-def _epochs(stamps: Any) -> list[int]:
-    """Epoch seconds of a pandas series of aware stamps, whatever its unit."""
-    return [int(stamp.timestamp()) for stamp in stamps]
-
-
 @lru_cache(maxsize=64)
 def sessions(code: str) -> Sessions:
     """The sessions of an exchange_calendars code; ValueError when there is no such calendar."""
     return Sessions(code)
-
-
-@lru_cache(maxsize=64)
-def _calendar(code: str) -> Any:
-    import exchange_calendars
-    from exchange_calendars.errors import InvalidCalendarName
-
-    bounds: dict[str, str] = {"start": _FIRST, "end": _LAST}
-    try:
-        return exchange_calendars.get_calendar(code, **bounds)
-    except InvalidCalendarName:
-        raise ValueError(f"there is no exchange calendar called {code!r}") from None
-    except ValueError:
-        # Some calendars record their holidays for the next year only.
-        return exchange_calendars.get_calendar(code, start=_FIRST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -240,6 +241,57 @@ def test_a_broken_session_is_not_mistaken_for_a_reader_that_left(say, monkeypatc
     monkeypatch.setattr("runner.__main__._reader_left", lambda: False)
     monkeypatch.setattr("runner.__main__._write_report", lambda *_args: "report.txt")
     assert say("status").code == 70
+
+
+async def use_as_a_client_does(port: int) -> None:
+    """What makes a gateway look at its calendars: trading hours, history of several sizes and exchanges, live bars,
+    and an order that trades."""
+    import ib_async
+
+    ib = ib_async.IB()
+    ib.RaiseRequestErrors = True
+    await ib.connectAsync("127.0.0.1", port, clientId=1, timeout=TIMEOUT_S)
+    try:
+        (details,) = await ib.reqContractDetailsAsync(ib_async.Stock("AAPL", "SMART", "USD"))
+        assert details.liquidHours and details.tradingHours
+        for contract in (details.contract, ib_async.Forex("EURUSD")):
+            for size in ("1 day", "1 hour", "1 week"):
+                what = "TRADES" if contract is details.contract else "MIDPOINT"
+                assert await ib.reqHistoricalDataAsync(contract, "", "1 M", size, what, useRTH=True)
+        assert await ib.reqHeadTimeStampAsync(details.contract, "TRADES", useRTH=True, formatDate=1)
+        ib.reqRealTimeBars(details.contract, 5, "TRADES", useRTH=False)
+        trade = ib.placeOrder(details.contract, ib_async.MarketOrder("BUY", 1))
+        ended = asyncio.Event()
+        trade.filledEvent += lambda _trade: ended.set()
+        await asyncio.wait_for(ended.wait(), TIMEOUT_S)
+    finally:
+        ib.disconnect()
+
+
+def test_a_gateway_that_serves_imports_nothing_heavy(project):
+    """The same probe as for the commands that end at once; the gateway ends by a signal, after it was used."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROBE % (HEAVY,)],
+        cwd=project,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    killer = threading.Timer(TIMEOUT_S, process.kill)
+    killer.start()
+    try:
+        args = ["gateway", "--port", "0", "--json", "--speed", "600"]
+        process.stdin.write(json.dumps([args]))
+        process.stdin.close()
+        asyncio.run(use_as_a_client_does(json.loads(process.stdout.readline())["port"]))
+        process.send_signal(signal.SIGTERM)
+        said = process.stdout.read()
+    finally:
+        killer.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert json.loads(said.rpartition("LOADED")[2]) == {" ".join(args): []}
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import subprocess
+import sys
 from datetime import UTC, date, datetime, time
 
 import pytest
 
+from runner.model.calendar_data import DATA_FILE, data_text, from_library, recorded_sessions, shipped_codes
 from runner.model.sessions import sessions
 
 
@@ -50,3 +54,36 @@ def test_a_local_time_follows_the_exchanges_clock() -> None:
 def test_an_unknown_calendar_is_named() -> None:
     with pytest.raises(ValueError, match="no exchange calendar called 'XNOPE'"):
         sessions("XNOPE")
+
+
+@pytest.mark.parametrize("code", shipped_codes())
+def test_every_session_of_a_shipped_calendar_is_the_librarys(code: str) -> None:
+    assert recorded_sessions(code) == from_library(code)
+
+
+def test_the_shipped_file_is_fresh_and_small() -> None:
+    shipped = gzip.decompress(DATA_FILE.read_bytes()).decode()
+    assert shipped == data_text(), "run: python -m runner.model.calendar_data"
+    assert DATA_FILE.stat().st_size < 20_000
+
+
+def test_a_shipped_calendar_needs_neither_the_library_nor_pandas() -> None:
+    code = (
+        "import sys\n"
+        "from runner.model.sessions import CALENDAR_OF_EXCHANGE, sessions\n"
+        "for code in CALENDAR_OF_EXCHANGE.values(): sessions(code)\n"
+        "assert not {'pandas', 'exchange_calendars', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("code", "first", "last"),
+    [("XJSE", date(1999, 1, 4), date(2035, 12, 31)), ("XSAU", date(2021, 1, 3), date(2029, 12, 31))],
+)
+def test_a_calendar_that_is_not_shipped_comes_from_the_library_as_far_as_it_goes(
+    code: str, first: date, last: date
+) -> None:
+    assert code not in shipped_codes()
+    every = sessions(code).between(date(1990, 1, 1), date(2100, 1, 1))
+    assert (every[0].day, every[-1].day) == (first, last)
