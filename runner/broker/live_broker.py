@@ -22,11 +22,12 @@ from ib_async import Contract, Order
 
 from runner.broker.base_broker import Broker, EquitySource
 from runner.broker.facts import WireFact, WireLost
+from runner.broker.order_archive import OrderJournal
 from runner.broker.order_book import WorkingOrder
 from runner.broker.order_facts import OrderFacts
 from runner.broker.order_gate import Exposure, IntentJournal, OrderGate
 from runner.broker.pacing import PRIORITY_OF, Pacer, Priority
-from runner.broker.recovery import QUARANTINE_S, OrderJournal, reconcile, restore
+from runner.broker.recovery import QUARANTINE_S, reconcile, restore
 from runner.broker.session import Session
 from runner.broker.wire import decimal_or_none, to_ib_contract, to_ib_order
 from runner.errors import NotConnected, OrderRejected, PacingLimit, RunnerError, StoreError
@@ -130,6 +131,7 @@ class LiveBroker(Broker):
             self._book,
             clock,
             gate.settings.runner_id,
+            archive=journal,
             emit=self._emit,
             owns=lambda strategy: strategy == strategy_symbol,
             doubt=self._doubt,
@@ -175,7 +177,7 @@ class LiveBroker(Broker):
         The same after the first start, a restart and a reconnect. An order of ours that IB does not list is looked for
         a second time after a pause; only then is it ABSENT. Raises NotConnected when a list does not end.
         """
-        await restore(self._journal, self._book, self._facts, self.strategy_symbol, self._clock)
+        await restore(self._journal, self._book, self.strategy_symbol, self._clock)
         await self._reconcile()
         self._ready = True
 
@@ -430,6 +432,7 @@ class LiveBroker(Broker):
             case Filled():
                 self._call(self._on_fill, event)
             case StatusChanged():
+                self._ib.order_moved(event)
                 self._call(self._on_status_change, event)
                 self._changed.set()
             case CommissionCharged():

@@ -30,8 +30,9 @@ from runner.model.events import Filled, Source, StatusChanged
 from runner.model.money import ZERO
 from runner.model.orders import OrderIntent, OrderState, Side, TimeInForce
 
-KEEP_DONE = 50_000
-"""Finished orders that are still recognised when a late execution comes; the oldest go first."""
+KEEP_DONE = 5_000
+"""Finished orders that are kept; the oldest go first. A late fact about one that is gone brings it back from the
+journal (`order_archive`)."""
 
 _LIVE = frozenset({"PreSubmitted", "Submitted"})
 _ENDED = frozenset({"Cancelled", "ApiCancelled"})
@@ -62,6 +63,10 @@ class WorkingOrder:
     """The rejecting error code that came for an acknowledged order."""
     executions: dict[str, Filled] = field(default_factory=dict)
     """By exec_base."""
+    exec_ids: set[str] = field(default_factory=set)
+    """All revisions that were told."""
+    charged: set[str] = field(default_factory=set)
+    """Executions, by exec id, whose commission was told."""
     told_filled: Decimal = ZERO
     """`filled` as of the last StatusChanged."""
 
@@ -113,6 +118,7 @@ class OrderBook:
         self._done: dict[str, None] = {}
         self._by_order_id: dict[tuple[int, int], str] = {}
         self._by_perm_id: dict[int, str] = {}
+        self._by_exec_id: dict[str, str] = {}
         self._working: dict[tuple[str, int], dict[str, WorkingOrder]] = {}
         self._unbooked: dict[tuple[str, int], dict[str, tuple[Filled, Decimal]]] = {}
 
@@ -126,6 +132,11 @@ class OrderBook:
         ref = self._by_perm_id.get(perm_id) if perm_id else None
         if ref is None and order_id > 0:
             ref = self._by_order_id.get((client_id, order_id))
+        return self._orders.get(ref) if ref is not None else None
+
+    def order_of(self, exec_id: str) -> WorkingOrder | None:
+        """The order of an execution that was folded."""
+        ref = self._by_exec_id.get(exec_id)
         return self._orders.get(ref) if ref is not None else None
 
     def open_orders(self, strategy: str | None = None, con_id: int | None = None) -> list[WorkingOrder]:
@@ -182,7 +193,13 @@ class OrderBook:
             return order
 
     def restore(
-        self, intent: OrderIntent, state: OrderState, *, perm_id: int, executions: Iterable[Filled] = ()
+        self,
+        intent: OrderIntent,
+        state: OrderState,
+        *,
+        perm_id: int,
+        executions: Iterable[Filled] = (),
+        charged: Iterable[str] = (),
     ) -> None:
         """An order from the journal, unless the book has it. Its order id is not kept: it may mean another order in
         the next session. One that was on its way when the process ended may or may not have arrived: UNKNOWN."""
@@ -194,6 +211,9 @@ class OrderBook:
             order = WorkingOrder(intent, state, perm_id=perm_id, client_id=intent.client_id)
             order.acknowledged = perm_id != 0
             order.executions = {filled.exec_base: filled for filled in executions}
+            order.charged = set(charged)
+            for filled in order.executions.values():
+                self._note(order, filled.exec_id)
             order.filled = order.told_filled = _sum(order.executions.values())
             self._orders[intent.order_ref] = order
             if perm_id:
@@ -268,6 +288,7 @@ class OrderBook:
             if before is not None and before.revision >= filled.revision:
                 return Execution(False, False, None)
             order.executions[filled.exec_base] = filled
+            self._note(order, filled.exec_id)
             order.acknowledged = True
             if filled.perm_id:
                 self._learn_perm_id(order, filled.perm_id)
@@ -278,6 +299,15 @@ class OrderBook:
             if before is not None:
                 order.reported_filled = min(order.reported_filled, order.filled)
             return Execution(True, before is not None, self._move(order, self._by_fills(order), filled.source))
+
+    def charge(self, exec_id: str) -> bool:
+        """Note that the commission of an execution is told; False when it was, or nobody knows the execution."""
+        with self._lock:
+            order = self.order_of(exec_id)
+            if order is None or exec_id in order.charged:
+                return False
+            order.charged.add(exec_id)
+            return True
 
     # -- one rule per kind of fact
 
@@ -410,6 +440,10 @@ class OrderBook:
             order.acknowledged = True
             self._by_perm_id[perm_id] = order.order_ref
 
+    def _note(self, order: WorkingOrder, exec_id: str) -> None:
+        order.exec_ids.add(exec_id)
+        self._by_exec_id[exec_id] = order.order_ref
+
     def _index(self, order: WorkingOrder) -> None:
         """Keep the order among the working ones, or among the finished."""
         key = (order.intent.strategy, order.intent.request.instrument.con_id)
@@ -430,8 +464,13 @@ class OrderBook:
     def _forget(self, order_ref: str) -> None:
         del self._done[order_ref]
         order = self._orders.pop(order_ref)
-        self._by_perm_id.pop(order.perm_id, None)
-        self._by_order_id.pop((order.client_id, order.order_id), None)
+        # A later session may have given the numbers to another order.
+        if self._by_perm_id.get(order.perm_id) == order_ref:
+            del self._by_perm_id[order.perm_id]
+        if self._by_order_id.get((order.client_id, order.order_id)) == order_ref:
+            del self._by_order_id[(order.client_id, order.order_id)]
+        for exec_id in order.exec_ids:
+            self._by_exec_id.pop(exec_id, None)
 
 
 def _sum(executions: Iterable[Filled]) -> Decimal:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from ib_async import CommissionReport
 
@@ -24,22 +24,26 @@ from runner.broker.facts import (
     WireOrder,
     WireStatus,
 )
+from runner.broker.order_archive import OrderArchive, recall
 from runner.broker.order_book import OrderBook, WorkingOrder
 from runner.broker.order_refs import is_ours
 from runner.broker.wire import commission_from_ib, decimal_or_none, filled_from_ib
 from runner.model.clock import Clock
-from runner.model.events import Event, Filled, Notice, Source
+from runner.model.events import Event, Notice, Source
 from runner.model.orders import OrderState
 
 MAX_EARLY = 10_000
 """Commissions kept whose execution has not come yet; the oldest go first."""
+MAX_HEARD = 10_000
+"""Executions that are not ours to fold, and notices that were given: so many are not looked at twice."""
 
 log = logging.getLogger(__name__)
 
 
 class OrderFacts:
     """`owns` says whose strategies' facts are emitted here; `doubt` is called with an order about which IB has to be
-    asked, and why."""
+    asked, and why. The book forgets orders that are long over; `archive` is asked before a fact that bears our name is
+    taken for a stranger's."""
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class OrderFacts:
         clock: Clock,
         runner_id: str,
         *,
+        archive: OrderArchive,
         emit: Callable[[Event], None],
         owns: Callable[[str], bool],
         doubt: Callable[[WorkingOrder, str], None],
@@ -54,19 +59,14 @@ class OrderFacts:
         self._book = book
         self._clock = clock
         self._runner_id = runner_id
+        self._archive = archive
         self._emit = emit
         self._owns = owns
         self._doubt = doubt
-        self._strategy_of: dict[str, str] = {}
-        self._charged: set[str] = set()
         self._early: OrderedDict[str, CommissionReport] = OrderedDict()
-        self._foreign: set[str] = set()
-
-    def know(self, executions: Iterable[Filled], charged: Iterable[str]) -> None:
-        """Executions and commissions that the journal has already."""
-        for filled in executions:
-            self._strategy_of[filled.exec_id] = filled.strategy
-        self._charged.update(charged)
+        self._elsewhere = _Recent(MAX_HEARD)
+        """Executions of other strategies' orders, whose own session folds them, and of strangers'."""
+        self._noticed = _Recent(MAX_HEARD)
 
     def fact(self, fact: WireFact) -> None:
         match fact:
@@ -96,7 +96,7 @@ class OrderFacts:
             self._doubt(order, "IB reports more filled than its executions say")
 
     def _on_order(self, fact: WireOrder) -> None:
-        known = self._book.get(fact.order_ref) if fact.order_ref else None
+        known = self._recall(fact.order_ref)
         order = self._mine(known)
         if order is not None:
             self._emit_if(self._book.apply(fact))
@@ -129,9 +129,15 @@ class OrderFacts:
         known = self._book.get(execution.orderRef) if execution.orderRef else None
         if known is None:
             known = self._book.find(0, 0, execution.permId)
+        if known is None and is_ours(execution.orderRef, self._runner_id):
+            if self._archive.order_of(execution.execId) is not None:
+                return  # a repetition
+            known = self._recall(execution.orderRef)
         order = self._mine(known)
         if order is None:
-            if known is None and execution.execId not in self._strategy_of:
+            self._elsewhere.add(execution.execId)
+            self._early.pop(execution.execId, None)
+            if known is None:
                 self._outside(fact)
             return
         source = Source.SNAPSHOT if fact.snapshot else Source.WIRE
@@ -145,7 +151,6 @@ class OrderFacts:
         result = self._book.execute(filled)
         if not result.new:
             return
-        self._strategy_of[filled.exec_id] = strategy
         self._emit(filled)
         self._emit_if(result.change)
         if result.corrected:
@@ -163,17 +168,27 @@ class OrderFacts:
 
     def charge(self, report: CommissionReport) -> None:
         """Emit the commission, or keep it until its execution comes."""
-        if not report.execId or report.execId in self._charged:
+        exec_id = report.execId
+        if not exec_id:
             return
-        strategy = self._strategy_of.get(report.execId)
-        if strategy is None:
-            self._early[report.execId] = report
-            if len(self._early) > MAX_EARLY:
-                self._early.popitem(last=False)
+        order = self._book.order_of(exec_id)
+        if order is None:
+            if exec_id in self._elsewhere:
+                return  # the common case on the master session: nothing is looked up
+            order_ref = self._archive.order_of(exec_id)
+            if order_ref is None:
+                self._early[exec_id] = report
+                if len(self._early) > MAX_EARLY:
+                    self._early.popitem(last=False)
+                return
+            if self._archive.is_charged(exec_id):
+                return
+            order = self._recall(order_ref)
+        order = self._mine(order)
+        if order is None:
             return
-        event = commission_from_ib(report, strategy, self._clock.now(), Source.WIRE)
-        if event is not None:
-            self._charged.add(report.execId)
+        event = commission_from_ib(report, order.intent.strategy, self._clock.now(), Source.WIRE)
+        if event is not None and self._book.charge(exec_id):
             self._emit(event)
 
     def _on_error(self, fact: WireError) -> None:
@@ -191,6 +206,12 @@ class OrderFacts:
             self._doubt(order, f"IB said {fact.code}: {fact.text}")
 
     # -- helpers
+
+    def _recall(self, order_ref: str) -> WorkingOrder | None:
+        """The order in the book; one that bears our name and is not there may only have been forgotten."""
+        if not is_ours(order_ref, self._runner_id):
+            return self._book.get(order_ref) if order_ref else None
+        return recall(self._archive, self._book, order_ref)
 
     def _mine(self, order: WorkingOrder | None) -> WorkingOrder | None:
         return order if order is not None and self._owns(order.intent.strategy) else None
@@ -210,9 +231,25 @@ class OrderFacts:
             self._emit(event)
 
     def _once(self, key: str, code: str, strategy: str, text: str) -> None:
-        if key not in self._foreign:
-            self._foreign.add(key)
+        if key not in self._noticed:
+            self._noticed.add(key)
             self._notice(code, strategy, text)
 
     def _notice(self, code: str, strategy: str, text: str) -> None:
         self._emit(Notice(at=self._clock.now(), strategy=strategy, code=code, text=text))
+
+
+class _Recent:
+    """A set that forgets its oldest members."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._members: dict[str, None] = {}
+
+    def __contains__(self, member: str) -> bool:
+        return member in self._members
+
+    def add(self, member: str) -> None:
+        self._members[member] = None
+        if len(self._members) > self._size:
+            del self._members[next(iter(self._members))]

@@ -7,18 +7,17 @@ and every order carries its ref, so nothing has to be guessed from prices and si
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from runner.broker.order_archive import OrderJournal
 from runner.broker.order_book import OrderBook, WorkingOrder, by_order
 from runner.broker.order_facts import OrderFacts
 from runner.broker.session import Session, Snapshot
 from runner.model.clock import Clock
-from runner.model.events import CommissionCharged, Event, Filled, Notice
-from runner.model.orders import OrderIntent, OrderState
+from runner.model.events import Event, Notice
+from runner.model.orders import OrderState
 
 QUARANTINE_S = 5.0
 """Between the two snapshots that together prove an absence: bytes of the old session may still be under way."""
@@ -26,35 +25,9 @@ RECENT = timedelta(days=7)
 """How far back finished orders are loaded: IB reports executions of at most this long."""
 
 
-class OrderRecord(Protocol):
-    """An order as the journal knows it."""
-
-    @property
-    def intent(self) -> OrderIntent: ...
-
-    @property
-    def state(self) -> OrderState: ...
-
-    @property
-    def filled(self) -> Decimal: ...
-
-    @property
-    def perm_id(self) -> int: ...
-
-
-class OrderJournal(Protocol):
-    """The part of the journal that recovery reads. Its methods block."""
-
-    def intents(self, open_only: bool = False, strategy: str | None = None) -> Sequence[OrderRecord]: ...
-
-    def executions(self, strategy: str | None = None) -> Sequence[Filled]: ...
-
-    def commissions(self) -> Mapping[str, CommissionCharged]: ...
-
-
-async def restore(journal: OrderJournal, book: OrderBook, facts: OrderFacts, strategy: str, clock: Clock) -> None:
-    """Load the strategy's orders from the journal: all that are not over, and the finished ones of the last days, so
-    that a late execution or a correction still finds its order."""
+async def restore(journal: OrderJournal, book: OrderBook, strategy: str, clock: Clock) -> None:
+    """Load the strategy's orders from the journal: all that are not over, and the finished ones of the last days, which
+    IB may still tell of."""
     records, executions, commissions = await asyncio.to_thread(
         lambda: (journal.intents(strategy=strategy), journal.executions(strategy), journal.commissions())
     )
@@ -62,13 +35,14 @@ async def restore(journal: OrderJournal, book: OrderBook, facts: OrderFacts, str
     oldest = clock.now() - RECENT
     for record in records:
         if not record.state.terminal or record.intent.created_at >= oldest:
+            own = fills.get(record.intent.order_ref, [])
             book.restore(
                 record.intent,
                 record.state,
                 perm_id=record.perm_id,
-                executions=fills.get(record.intent.order_ref, ()),
+                executions=own,
+                charged=[filled.exec_id for filled in own if filled.exec_id in commissions],
             )
-    facts.know(executions, commissions)
 
 
 async def reconcile(

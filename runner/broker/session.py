@@ -21,7 +21,7 @@ import ib_async
 from ib_async import IB, CommissionReport, Contract, Execution, Fill, Order, Trade
 from ib_async.client import Client
 from ib_async.order import OrderState as IBOrderState
-from ib_async.wrapper import Wrapper
+from ib_async.wrapper import OrderKeyType, Wrapper
 
 from runner.broker.facts import (
     FactListener,
@@ -36,11 +36,16 @@ from runner.broker.facts import (
     WireStatus,
 )
 from runner.errors import NotConnected
+from runner.model.events import StatusChanged
 
 SNAPSHOT_TIMEOUT_S = 30.0
 """How long each list of a snapshot may take; a list without its end counts as no answer."""
 TIME_TIMEOUT_S = 10.0
 
+KEEP_FINISHED = 1_000
+"""Orders that are over, and executions of orders that are not in the client's list, that a session's own lists keep."""
+
+_OVER = frozenset({"Filled", "Cancelled", "ApiCancelled"})
 _ORDER_MESSAGES = (3, 5)
 """Order status and open order, as numbered on the wire."""
 
@@ -60,9 +65,39 @@ class Snapshot:
 
 
 class _TappedWrapper(Wrapper):
-    """ib_async's receiver of messages; tells the listeners first and then does what it always did."""
+    """ib_async's receiver of messages; tells the listeners first and then does what it always did.
+
+    It never forgets by itself: trades and fills would pile up until the session ends. Nothing of ours reads them, so
+    they are only a convenience for whoever holds the `IB`, and those of orders that are over go when
+    `KEEP_FINISHED` newer ones are. What comes for an order after that is told to the listeners like anything else.
+    """
 
     ib: Session
+
+    def reset(self) -> None:
+        super().reset()
+        self.finished: dict[OrderKeyType, None] = {}
+        """Keys of `trades` that are over, oldest first."""
+        self.stray_fills: dict[str, None] = {}
+        """Keys of `fills` that are in no trade, oldest first."""
+
+    def finish(self, key: OrderKeyType) -> None:
+        """The order is over: its trade goes when KEEP_FINISHED later ones are over too."""
+        self.finished.pop(key, None)
+        self.finished[key] = None
+        if len(self.finished) > KEEP_FINISHED:
+            self._forget(next(iter(self.finished)))
+
+    def _forget(self, key: OrderKeyType) -> None:
+        del self.finished[key]
+        trade = self.trades.pop(key, None)
+        if trade is None:
+            return
+        for fill in trade.fills:
+            self.fills.pop(fill.execution.execId, None)
+        for perm_id in (trade.order.permId, trade.orderStatus.permId):
+            if self.permId2Trade.get(perm_id) is trade:
+                del self.permId2Trade[perm_id]
 
     def orderStatus(
         self,
@@ -79,6 +114,8 @@ class _TappedWrapper(Wrapper):
         mktCapPrice: float = 0.0,
     ) -> None:
         self.ib.tell(WireStatus(clientId, orderId, permId, status, filled, remaining, whyHeld))
+        if self.orderKey(clientId, orderId, permId) not in self.trades:
+            return  # ib_async would only log an error
         super().orderStatus(
             orderId,
             status,
@@ -113,16 +150,28 @@ class _TappedWrapper(Wrapper):
                 )
             )
         super().openOrder(orderId, contract, order, orderState)
+        if not order.whatIf and orderState.status in _OVER:
+            self.finish(self.orderKey(order.clientId, order.orderId, order.permId))
 
     def completedOrder(self, contract: Contract, order: Order, orderState: IBOrderState) -> None:
         self.ib.tell(WireCompleted(order.orderRef, order.permId, orderState.status, orderState.completedStatus))
         if "completedOrders" in self._results:
             # Without a request under way ib_async raises KeyError in its decoder (its issue 128).
             super().completedOrder(contract, order, orderState)
+            if order.permId in self.trades:
+                self.finish(order.permId)
 
     def execDetails(self, reqId: int, contract: Contract, execution: Execution) -> None:
         self.ib.tell(WireExecution(contract, execution, reqId in self._futures))
         super().execDetails(reqId, contract, execution)
+        if execution.permId not in self.permId2Trade and (
+            self.orderKey(execution.clientId, execution.orderId, execution.permId) not in self.trades
+        ):
+            self.stray_fills[execution.execId] = None
+            if len(self.stray_fills) > KEEP_FINISHED:
+                oldest = next(iter(self.stray_fills))
+                del self.stray_fills[oldest]
+                self.fills.pop(oldest, None)
 
     def commissionReport(self, commissionReport: CommissionReport) -> None:
         self.ib.tell(WireCommission(commissionReport))
@@ -166,7 +215,7 @@ class Session(IB):
 
     def __init__(self) -> None:
         super().__init__()
-        self.wrapper: Wrapper = _TappedWrapper(self)
+        self.wrapper: _TappedWrapper = _TappedWrapper(self)
         self.client = Client(self.wrapper)
         self.client.MaxRequests = 0  # our Pacer has priorities; ib_async's queue is first come first served
         self.client.apiEnd += self.disconnectedEvent
@@ -204,6 +253,17 @@ class Session(IB):
             except Exception:
                 # One listener's bug must neither hide the fact from the others nor stop ib_async's decoder.
                 log.exception("a listener failed on %s", type(fact).__name__)
+
+    def order_moved(self, change: StatusChanged) -> None:
+        """What the order book says of an order of this session: ib_async's own opinion of what is over is worth
+        nothing. One that lives again is kept again."""
+        key = self.wrapper.orderKey(change.client_id, change.order_id, change.perm_id)
+        if key not in self.wrapper.trades:
+            return
+        if change.state.terminal:
+            self.wrapper.finish(key)
+        else:
+            self.wrapper.finished.pop(key, None)
 
     def lost(self) -> None:
         """The connection is gone: count it and tell."""

@@ -107,7 +107,13 @@ class StrategyManager:
             self._exit.callback(self.message_queue.close)
             book, name = OrderBook(self.clock), runner_id(self.journal, config.state_dir)
             orphans = OrderFacts(
-                book, self.clock, name, emit=self.publish, owns=self._is_idle, doubt=_left_to_its_strategy
+                book,
+                self.clock,
+                name,
+                archive=self.journal,
+                emit=self.publish,
+                owns=self._is_idle,
+                doubt=_left_to_its_strategy,
             )
             self.master = MasterSession(
                 ib,
@@ -125,17 +131,17 @@ class StrategyManager:
             self.operator = Operator(
                 self._runtimes, self.journal, self.portfolio_manager, self.clock, self.publish, self.master.unlock
             )
-            self._broker_loop.call(self._connect_master(book, orphans), 3 * ib.timeout_s + START_TIMEOUT_S)
+            self._broker_loop.call(self._connect_master(book), 3 * ib.timeout_s + START_TIMEOUT_S)
             self._exit.callback(self._disconnect_master)
             bind_account(self.journal, config.state_dir, self.master.account)
             self.journal.next_ref_number()  # reserves the first block now, so that no order waits for the disk
             self._adopt_unassigned()
             undo.pop_all()
 
-    async def _connect_master(self, book: OrderBook, orphans: OrderFacts) -> None:
+    async def _connect_master(self, book: OrderBook) -> None:
         """Every order is known before IB speaks: also those of strategies that will not run."""
         for strategy in self.portfolio_manager.strategies():
-            await restore(self.journal, book, orphans, strategy, self.clock)
+            await restore(self.journal, book, strategy, self.clock)
         await self.master.connect()
 
     def _is_idle(self, strategy: str) -> bool:

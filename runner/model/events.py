@@ -97,12 +97,17 @@ class Filled:
 
     @property
     def exec_base(self) -> str:
-        return self.exec_id.rpartition(".")[0] or self.exec_id
+        return identity_of(self.exec_id)[0]
 
     @property
     def revision(self) -> int:
-        tail = self.exec_id.rpartition(".")[2]
-        return int(tail) if tail.isdigit() else 0
+        return identity_of(self.exec_id)[1]
+
+
+def identity_of(exec_id: str) -> tuple[str, int]:
+    """The base of an exec id and its revision."""
+    base, _, tail = exec_id.rpartition(".")
+    return base or exec_id, int(tail) if tail.isdigit() else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from runner.errors import StoreError
 from runner.model.clock import Clock, SystemClock
-from runner.model.events import CommissionCharged, Event, Filled, OrderPlaced
+from runner.model.events import CommissionCharged, Event, Filled, OrderPlaced, identity_of
 from runner.model.orders import OrderIntent, OrderState
 from runner.store import journal_schema
 from runner.store.codec import decimal_text, event_from_json, time_from_text, time_text
@@ -239,6 +239,31 @@ class Journal:
             sql, arguments = f"{sql} AND x.strategy = ?", (strategy,)
         events = (self._decode(*row) for row in self._query(f"{sql} ORDER BY x.seq", arguments))
         return [event for event in events if isinstance(event, Filled)]
+
+    def executions_of(self, order_ref: str) -> list[Filled]:
+        """The latest revision of every execution of one order."""
+        rows = self._query(
+            "SELECT x.seq, e.body, e.crc FROM execution x JOIN event e ON e.seq = x.seq WHERE x.order_ref = ?"
+            " ORDER BY x.revision, x.seq",
+            (order_ref,),
+        )
+        events = (self._decode(*row) for row in rows)
+        return list({event.exec_base: event for event in events if isinstance(event, Filled)}.values())
+
+    def order_of(self, exec_id: str) -> str | None:
+        """The order ref of an execution, in just this revision; None when it was never recorded."""
+        base, revision = identity_of(exec_id)
+        sql, arguments = "SELECT order_ref FROM execution WHERE exec_base = ? AND revision = ?", [base, revision]
+        account = self.meta("account")
+        if account is not None:
+            sql += " AND account = ?"  # the first column of the key: without it every row would be looked at
+            arguments.append(account)
+        rows = self._query(sql, arguments)
+        return str(rows[0][0]) if rows else None
+
+    def is_charged(self, exec_id: str) -> bool:
+        """Whether the commission of an execution is recorded."""
+        return bool(self._query("SELECT 1 FROM commission WHERE exec_id = ?", (exec_id,)))
 
     def commissions(self) -> dict[str, CommissionCharged]:
         """The commission of every execution that has one, by `exec_id`."""

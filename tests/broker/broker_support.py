@@ -21,6 +21,7 @@ from runner.model.events import CommissionCharged, Event, Filled, Notice, OrderP
 from runner.model.instruments import Instrument, SecType
 from runner.model.money import ZERO
 from runner.model.orders import OrderIntent, OrderRequest, OrderState, OrderType, Purpose, Refused, Side
+from runner.store.journal import Journal
 
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 AAPL = Instrument(
@@ -125,6 +126,18 @@ class MemoryJournal:
     def commissions(self) -> dict[str, CommissionCharged]:
         return self.charged
 
+    def order(self, order_ref: str) -> Record | None:
+        return next((record for record in self.intents() if record.intent.order_ref == order_ref), None)
+
+    def executions_of(self, order_ref: str) -> list[Filled]:
+        return [filled for filled in self.filled if filled.order_ref == order_ref]
+
+    def order_of(self, exec_id: str) -> str | None:
+        return next((filled.order_ref for filled in self.filled if filled.exec_id == exec_id), None)
+
+    def is_charged(self, exec_id: str) -> bool:
+        return exec_id in self.charged
+
     def remember(self, events: Sequence[Event]) -> None:
         """What the portfolio manager would have journalled."""
         for event in events:
@@ -212,12 +225,19 @@ class Equity:
 class Bench:
     """One strategy's LiveBroker on a real session, and the list of events it told."""
 
-    def __init__(self, port: int, strategy: str = "demo", clock: Clock | None = None, **gate: Any) -> None:
+    def __init__(
+        self,
+        port: int,
+        strategy: str = "demo",
+        clock: Clock | None = None,
+        journal: MemoryJournal | Journal | None = None,
+        **gate: Any,
+    ) -> None:
         self.port = port
         self.strategy = strategy
         self.manual_clock = ManualClock(START)
         self.clock = clock or self.manual_clock
-        self.journal = MemoryJournal()
+        self.journal: Any = journal or MemoryJournal()
         self.risk = Risk()
         self.price: Decimal | None = Decimal(100)
         gate.setdefault("duplicate_window_s", 0.0)
@@ -269,6 +289,8 @@ class Bench:
 
     def tell(self, event: Event) -> None:
         self.told.append(event)
+        if isinstance(self.journal, Journal):  # what the portfolio manager does behind the message queue
+            self.journal.append([event])
         self.news.set()
 
     async def place(self, request: OrderRequest) -> OrderIntent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -62,6 +63,19 @@ def test_only_the_latest_revision_of_an_execution_counts_and_all_are_kept(journa
 def test_one_exec_id_in_two_accounts_is_two_executions(journal, facts) -> None:
     assert all(one.new for one in add(journal, facts.filled("e.1"), facts.filled("e.1", account="DU2")))
     assert len(journal.executions()) == 2
+
+
+@pytest.mark.parametrize("account", [None, "DU1"])
+def test_one_order_and_what_belongs_to_it_are_found_without_reading_the_rest(journal, facts, account) -> None:
+    if account is not None:
+        journal.set_meta("account", account)
+    first, corrected, other = facts.filled("e.1.01"), facts.filled("e.1.02", quantity="90"), facts.filled("f.1.01")
+    add(journal, facts.placed("r1"), first, corrected, facts.charged("e.1.01"), facts.placed("r2"))
+    add(journal, replace(other, order_ref="r2"))
+    assert journal.executions_of("r1") == [corrected]
+    assert journal.executions_of("r9") == []
+    assert [journal.order_of(one) for one in ("e.1.01", "e.1.02", "f.1.01", "e.1.03")] == ["r1", "r1", "r2", None]
+    assert [journal.is_charged(one) for one in ("e.1.01", "e.1.02")] == [True, False]
 
 
 def test_commissions_are_found_by_exec_id(journal, facts) -> None:
