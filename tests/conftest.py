@@ -107,14 +107,16 @@ class Running:
         self.until(self._at_end, f"the market did not reach {day}")
         self.manager.finish_following()
 
-    def hold_at(self, at: datetime) -> None:
-        """Trades until the market's clock is at `at` or just after it, and holds the market there."""
+    def hold_at(self, at: datetime, at_step: Callable[[], None] = lambda: None) -> None:
+        """Trades until the market's clock is at `at` or just after it, and holds the market there. `at_step` as in
+        `let_market_run`."""
         held = threading.Event()
 
         def hold() -> None:
             if self.manager.clock.now() >= at:
                 held.set()
                 raise MarketHeld
+            at_step()
 
         self.let_market_run(hold)
         assert held.wait(WAIT_S), f"the market did not reach {at}"
