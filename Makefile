@@ -17,9 +17,9 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 
 install: $(VENV)/.installed ## set up .venv from the hashed lock file
 
-# Other IB clients, each in a folder of its own because two of them have the same import name: the gateway's
-# conformance tests run them unmodified.
-CLIENTS := ib_insync ibapi nautilus_ibapi
+# What the tests talk to, each in a folder of its own: other IB clients, unmodified, two of which have the same import
+# name, and an S3 server, whose needs must not choose the versions of what the runner itself is tested with.
+CLIENTS := ib_insync ibapi nautilus_ibapi moto
 .clients/.installed: $(VENV)/.installed $(CLIENTS:%=requirements/clients-%.lock)
 	rm -rf .clients
 	for client in $(CLIENTS); do \
@@ -28,7 +28,7 @@ CLIENTS := ib_insync ibapi nautilus_ibapi
 	done
 	touch $@
 
-clients: .clients/.installed ## install the other IB clients that the conformance tests run
+clients: .clients/.installed ## install the other IB clients and the S3 server that the tests run
 
 # What editors run for YAML files, for the tests of the schemas. Without node there is nothing to install, and the tests
 # say that they were skipped for it.
@@ -78,9 +78,10 @@ bench: install ## print the benchmark ratios
 lock: ## rewrite the lock files from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-header --no-annotate --python-version 3.11 --quiet -o requirements.lock
-	for client in ib-insync==0.9.86 ibapi==9.81.1.post1 nautilus_ibapi==10.46.1; do \
-		name=$$(echo $$client | sed 's/==.*//; s/-/_/'); \
-		echo $$client | uv pip compile - --generate-hashes --no-emit-index-url --no-emit-find-links \
+	for client in ib-insync==0.9.86 ibapi==9.81.1.post1 nautilus_ibapi==10.46.1 \
+			'moto[s3]==5.2.5 flask==3.1.3 flask-cors==6.0.5'; do \
+		name=$$(echo $$client | sed 's/[=[].*//; s/-/_/'); \
+		echo $$client | tr ' ' '\n' | uv pip compile - --generate-hashes --no-emit-index-url --no-emit-find-links \
 			--no-header --no-annotate --python-version 3.11 --quiet -o requirements/clients-$$name.lock || exit 1; \
 	done
 

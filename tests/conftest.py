@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from s3_server import S3Server, s3_server
 
 from runner.broker.ib_connection import IBSettings
 from runner.gateway.exchange import PaperExchange
@@ -154,6 +155,13 @@ def serve() -> Iterator[Serve]:
             return gateway
 
         yield make
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server for the whole run; each test makes buckets of its own in it."""
+    with pytest.MonkeyPatch.context() as patch, s3_server() as server:
+        patch.setenv("TEST_S3_SECRET", "hidden-in-the-environment")
+        yield server
 
 
 Build = Callable[..., Running]

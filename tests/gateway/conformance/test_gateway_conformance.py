@@ -38,7 +38,7 @@ async def run_client(port: int, folder: str | None, script: str, arguments: list
     if folder is not None:
         target = CLIENTS / folder
         if not target.is_dir():
-            pytest.fail(f"{target} is missing: the client libraries are not installed; run `make install`")
+            pytest.fail(f"{target} is missing: the client libraries are not installed; run `make clients`")
         environment["PYTHONPATH"] = str(target)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-W", "ignore", str(HERE / script), *arguments, str(port),
