@@ -9,6 +9,7 @@ every order's path; when it refuses, trading goes on and the tables are caught u
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -168,6 +169,10 @@ class PortfolioManager:
     def process_fill(self, fill: Filled) -> Recorded:
         """Record one execution."""
         return self.process_events([fill])[0]
+
+    async def handle_fill_event_async(self, fill: Filled) -> Recorded:
+        """`process_fill` for a coroutine: waits for the disk without holding up its loop."""
+        return await asyncio.to_thread(self.process_fill, fill)
 
     def record_status_change(self, change: StatusChanged) -> Recorded:
         """Record one change of an order's state."""
