@@ -1,7 +1,12 @@
-"""One system for the whole document: a YAML strategy, and one in the shape of the template, through three months."""
+"""The systems that the document is read along on. `system`: a YAML strategy, and one in the shape of the template,
+through three months. `waiting`: a strategy that says what is done with it, and waits.
+
+The files follow the document's sections, and the tests of a file its sentences.
+"""
 
 from __future__ import annotations
 
+import sys
 from datetime import date
 from typing import Any
 
@@ -70,6 +75,30 @@ class MyStrategy(BaseStrategy):
         super().on_status_change(change)
 """
 
+WAITING = """
+import asyncio
+from runner.strategy.base_strategy import BaseStrategy, PARAMS as BASE_PARAMS
+
+PARAMS = {**BASE_PARAMS, "universe": "IBM", "target_weight": 0.25}
+STEPS = []
+
+
+class FirstStrategy(BaseStrategy):
+    async def initialize_strategy(self):
+        STEPS.append(("initialize", self.is_connected, self.broker.ready, self.is_running))
+
+    async def run_strategy(self):
+        STEPS.append(("run",))
+        await asyncio.Event().wait()
+
+    async def finish_strategy(self):
+        STEPS.append(("finish", self.is_connected))
+
+
+class SecondStrategy(FirstStrategy):
+    pass
+"""
+
 LAST = date(2012, 3, 30)
 
 
@@ -84,3 +113,23 @@ def system(build: Any) -> Any:
     running.run_to(LAST)
     running.manager.portfolio_manager.flush()
     return running
+
+
+@pytest.fixture(scope="module")
+def waiting(build: Any) -> Any:
+    """A row with a filename, and nothing started."""
+    running = build({"waiting.py": WAITING})
+    running.manager.register_python("WAITING", "waiting.py")
+    return running
+
+
+def steps_of(running: Any, name: str) -> list[tuple[Any, ...]]:
+    """What the module of a running strategy has noted."""
+    module = type(running.manager.runtime(name).instance).__module__
+    noted: list[tuple[Any, ...]] = sys.modules[module].STEPS
+    return noted
+
+
+@pytest.fixture
+def steps() -> Any:
+    return steps_of

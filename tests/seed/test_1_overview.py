@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import threading
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import ib_async
+import pandas as pd
+from strategy_support import Seen, files, spec
 
 from runner.broker.base_broker import Broker
 from runner.broker.live_broker import LiveBroker
+from runner.gateway.settings import UNLIMITED
+from runner.manager.journal_views import events_view
 from runner.model.events import Filled, OrderPlaced, StatusChanged
 from runner.portfolio.fx_cache import FXCache
-from runner.store.arctic_manager import get_ac, s3_uri
+from runner.portfolio.portfolio_manager import PortfolioManager
+from runner.store.arctic_manager import get_ac
 from runner.strategy.base_strategy import PARAMS, BaseStrategy
+
+
+def test_each_module_that_the_document_is_based_on_exists_once_in_the_folder_of_its_floor() -> None:
+    names = ("strategy_manager", "base_strategy", "base_broker", "live_broker", "portfolio_manager", "arctic_manager")
+    root = Path(inspect.getfile(PortfolioManager)).parents[1]
+    assert [name for name in names if len(list(root.rglob(f"{name}.py"))) != 1] == []
+
 
 # StrategyManager
 
@@ -45,10 +61,33 @@ def test_strategy_manager_loads_instantiates_injects_itself_and_starts_it_in_its
     assert mine._loop is not system.manager.broker_loop
 
 
-def test_message_queue_takes_standardized_events_and_a_background_thread_consumes_them(system: Any) -> None:
+def test_strategies_push_standardized_events_order_fill_and_status_change_to_message_queue(system: Any) -> None:
+    for name in ("TREND", "MINE"):
+        kinds = {event.type for event in system.events if event.strategy == name}
+        assert {"order", "fill", "status_change"} <= kinds
+
+
+def test_a_background_thread_consumes_the_queue_and_pushes_data_into_the_portfolio_manager(system: Any) -> None:
+    manager = system.manager
     assert "message-queue" in {thread.name for thread in threading.enumerate()}
-    kinds = {event.type for event in system.events}
-    assert {"order", "fill", "status_change"} <= kinds
+    fill = next(event for event in system.events if isinstance(event, Filled))
+    again = replace(fill, exec_id="pushed.by.a.test.01", strategy="PUSHED")
+    manager.publish(again)
+    system.settle()
+    assert manager.portfolio_manager.is_booked(again)
+
+
+def test_and_into_the_layer_that_a_ui_listens_to_numbered_and_as_json(system: Any) -> None:
+    rows = events_view(system.manager.journal, since=0, limit=None)["events"]
+    assert [row["seq"] for row in rows] == sorted({row["seq"] for row in rows})
+    assert {"order", "fill", "status_change"} <= {row["type"] for row in rows}
+    assert json.loads(json.dumps(rows)) == rows
+    heard: list[int] = []
+    end = system.manager.journal.subscribe(lambda events: heard.extend(seq for seq, _ in events))
+    system.manager.notice("said", "to whoever listens")
+    system.settle()
+    end()
+    assert heard == [rows[-1]["seq"] + 1]
 
 
 # BaseStrategy
@@ -86,10 +125,23 @@ def test_base_strategy_exposes_the_weights_from_arcticdb(system: Any) -> None:
     assert (trend.min_weight, trend.target_weight, trend.max_weight) == (0.1, 0.2, 0.3)
 
 
-def test_fx_aware_sizing_uses_the_portfolio_managers_shared_cache_and_base_currency(system: Any) -> None:
+def test_equity_and_sizing_use_the_portfolio_managers_shared_fx_cache_and_base_currency(system: Any) -> None:
     for runtime in system.manager.runtimes:
         assert runtime.instance.fx_cache is system.manager.portfolio_manager.fx_cache
         assert runtime.instance.base_currency == "USD"
+
+
+def test_a_position_in_another_currency_is_sized_across_currencies(build: Any) -> None:
+    day = date(2012, 1, 6)
+    text = spec("DOLLARS", "[AAPL]")
+    running = build(files(text), end=day, base_currency="EUR", cash={"EUR": Decimal(1_000_000)}, liquidity=UNLIMITED)
+    running.start()
+    running.run_to(day)
+    (fill,) = Seen(running, "DOLLARS").fills
+    rate = running.manager.portfolio_manager.fx_cache.rate("USD")
+    equity = running.manager.runtime("DOLLARS").instance.get_equity()
+    assert Decimal("0.6") < rate < Decimal("0.9")  # euros for a dollar
+    assert Decimal("0.95") < fill.quantity * fill.price * rate / equity < Decimal("1.05")
 
 
 def test_the_module_level_params_can_be_imported_and_extended() -> None:
@@ -100,9 +152,12 @@ def test_the_module_level_params_can_be_imported_and_extended() -> None:
 # Broker
 
 
-def test_get_equity_prefers_the_strategys_equity_in_arcticdb(build: Any) -> None:
-    from dataclasses import replace
+def test_broker_defines_the_cross_broker_interface_and_the_equity_allocation() -> None:
+    assert issubclass(LiveBroker, Broker) and inspect.isabstract(Broker)
+    assert "get_equity" in vars(Broker) and "get_equity" not in vars(LiveBroker)
 
+
+def test_get_equity_prefers_the_strategys_equity_in_arcticdb(build: Any) -> None:
     running = build({})
     (running.folder / "my_strategy.py").write_text(_TEMPLATE)
     running.manager.register_python("MINE", "my_strategy.py")
@@ -117,10 +172,6 @@ def test_get_equity_falls_back_to_target_weight_of_the_accounts_equity(system: A
     assert mine.equity_at_start == Decimal("0.10") * system.equity_before
 
 
-def test_broker_is_the_cross_broker_interface() -> None:
-    assert issubclass(LiveBroker, Broker) and inspect.isabstract(Broker)
-
-
 # LiveBroker
 
 
@@ -132,52 +183,98 @@ def test_live_broker_routes_orders_through_ib_async(system: Any) -> None:
     assert placed and placed == answered  # the gateway gave each of them an id of its own
 
 
-def test_live_broker_does_not_own_persistence() -> None:
+def test_live_broker_does_not_own_persistence_base_strategy_forwards_what_it_hears(system: Any) -> None:
     source = inspect.getsource(inspect.getmodule(LiveBroker))  # type: ignore[arg-type]
     assert "runner.store" not in source
+    for runtime in system.manager.runtimes:
+        broker, instance = runtime.instance.broker, runtime.instance
+        assert (broker._on_fill, broker._on_status_change) == (instance.take_fill, instance.take_status_change)
+
+
+def test_portfolio_manager_is_the_single_writer_of_what_was_traded() -> None:
+    """Of everything under runner/, only the portfolio's projector is given the ledger's writing half."""
+    root = Path(inspect.getfile(PortfolioManager)).parents[1]
+    writers = {path.parent.name for path in root.rglob("*.py") if re.search(r"(?<!class )\bLedger\(", path.read_text())}
+    assert writers == {"portfolio"}
+
+
+def test_live_broker_receives_the_shared_arctic_client_for_reading(system: Any) -> None:
+    broker = system.manager.runtime("MINE").instance.broker
+    assert broker.ac is system.manager.ac
+    assert "MINE" in broker.ac.get_library("fills").list_symbols()
 
 
 # PortfolioManager
 
 
-def test_portfolio_manager_records_fills_and_orders_per_strategy(system: Any) -> None:
+def test_portfolio_manager_consumes_events_and_records_fills_and_orders_per_strategy(system: Any) -> None:
     for name in ("TREND", "MINE"):
         fills = system.manager.store.read("fills", name)
         assert len(fills) == len(system.manager.journal.executions(name)) > 0
         assert len(system.manager.store.read("orders", name)) > 0
 
 
-def test_portfolio_manager_maintains_positions_and_consolidated_views(system: Any) -> None:
+def test_portfolio_manager_maintains_positions_per_strategy(system: Any) -> None:
     books = system.manager.portfolio_manager
-    assert system.manager.store.read("positions", "MINE") is not None
+    for name in ("TREND", "MINE"):
+        stored = system.manager.store.read("positions", name)
+        held = {position.instrument.symbol: position.quantity for position in books.positions(name)}
+        assert dict(zip(stored["symbol"], stored["quantity"], strict=True)) == held
+
+
+def test_portfolio_manager_can_provide_consolidated_views(system: Any) -> None:
+    books = system.manager.portfolio_manager
     rows = {row["symbol"]: row for row in books.consolidated_positions()}
     assert "MINE" in rows["GOOG"]["strategies"]
     assert len(books.consolidated_fills()) == len(system.manager.journal.executions())
     assert len(books.consolidated_orders()) == len(system.manager.journal.intents())
 
 
-def test_portfolio_manager_owns_the_single_fx_cache_and_the_base_currency(system: Any) -> None:
+def test_portfolio_manager_owns_the_single_fx_cache_and_determines_the_base_currency(system: Any) -> None:
     books = system.manager.portfolio_manager
     assert isinstance(books.fx_cache, FXCache)
     assert books.base_currency == books.fx_cache.base_currency == "USD"
 
 
+def test_strategies_reference_the_shared_fx_cache_for_consistent_conversions(system: Any) -> None:
+    rates = {runtime.instance.fx_cache.rate("USD") for runtime in system.manager.runtimes}
+    assert rates == {1}
+
+
 # arctic_manager
 
 
-def test_get_ac_opens_or_creates_arcticdb_with_dynamic_schema(tmp_path: Any) -> None:
-    store = get_ac(f"lmdb://{tmp_path}/arctic")
-    try:
+def test_get_ac_creates_arcticdb_and_opens_it_again(tmp_path: Any) -> None:
+    uri = f"lmdb://{tmp_path}/arctic?map_size=64MB"
+    with get_ac(uri) as store:
+        store.write_settings({"said": "once"})
+    with get_ac(uri) as again:
+        assert again.settings() == {"said": "once"}
+
+
+def test_get_ac_opens_s3_if_that_is_configured_in_general_settings(tmp_path: Any, s3: Any) -> None:
+    uri = f"lmdb://{tmp_path}/arctic?map_size=64MB"
+    with get_ac(uri) as store:
+        store.write_settings(s3.settings("the-document"))
+    with get_ac(uri) as bucket:
+        assert bucket.uri.startswith("s3://127.0.0.1:the-document")
+        assert {"general", "fills", "orders", "positions"} <= set(bucket.list_libraries())
+
+
+def test_get_ac_ensures_the_base_libraries_with_a_dynamic_schema(tmp_path: Any) -> None:
+    with get_ac(f"lmdb://{tmp_path}/arctic?map_size=64MB") as store:
         for library in ("general", "fills", "orders", "positions"):
             assert library in store.list_libraries()
             assert store.library(library).options().dynamic_schema
-    finally:
-        store.close()
 
 
-def test_get_ac_can_be_pointed_to_s3_through_general_settings() -> None:
-    settings = {"s3.endpoint": "localhost", "s3.bucket": "book", "s3.access": "a", "s3.secret": "b", "s3.tls": False}
-    assert s3_uri(settings).startswith("s3://localhost:book?")
+def test_so_a_schema_can_evolve(tmp_path: Any) -> None:
+    with get_ac(f"lmdb://{tmp_path}/arctic?map_size=64MB") as store:
+        library = store.library("fills")
+        at = pd.DatetimeIndex(["2012-01-03", "2012-01-04"])
+        library.write("NEW", pd.DataFrame({"price": [1.0]}, index=at[:1]))
+        library.append("NEW", pd.DataFrame({"price": [2.0], "venue": ["X"]}, index=at[1:]))
+        assert list(library.read("NEW").data.columns) == ["price", "venue"]
 
 
 _TEMPLATE = """
