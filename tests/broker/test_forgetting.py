@@ -29,9 +29,15 @@ KEPT = 50
 MANY = 2_000
 
 
+BEFORE: dict[type, int] = {}
+"""Objects of each class that other tests have left behind."""
+
+
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few are kept that a test reaches the bounds."""
+    BEFORE.clear()
+    BEFORE.update({kind: alive(kind) for kind in (ib_async.Trade, WorkingOrder)})
     monkeypatch.setattr(session, "KEEP_FINISHED", KEPT)
     monkeypatch.setattr(order_book, "KEEP_DONE", KEPT)
     monkeypatch.setattr(order_facts, "MAX_HEARD", KEPT)
@@ -55,9 +61,9 @@ async def bench(peer: ScriptedPeer, journal: Journal) -> AsyncIterator[Bench]:
 
 
 def alive(kind: type) -> int:
-    """How many objects of the class anybody still holds."""
+    """How many objects of the class that came into being since the test began anybody still holds."""
     gc.collect()
-    return sum(1 for one in gc.get_objects() if type(one) is kind)
+    return sum(1 for one in gc.get_objects() if type(one) is kind) - BEFORE.get(kind, 0)
 
 
 def sizes(bench: Bench) -> dict[str, int]:
