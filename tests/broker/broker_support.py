@@ -291,6 +291,8 @@ class Bench:
         self.told.append(event)
         if isinstance(self.journal, Journal):  # what the portfolio manager does behind the message queue
             self.journal.append([event])
+            if isinstance(event, Filled):
+                self.risk.booked.add(event.exec_id)
         self.news.set()
 
     async def place(self, request: OrderRequest) -> OrderIntent:
