@@ -268,8 +268,12 @@ async def use_as_a_client_does(port: int) -> None:
         ib.disconnect()
 
 
-def test_a_gateway_that_serves_imports_nothing_heavy(project):
-    """The same probe as for the commands that end at once; the gateway ends by a signal, after it was used."""
+SERVE = ["gateway", "--port", "0", "--json", "--speed", "600"]
+
+
+@pytest.fixture
+def probed_gateway(project):
+    """A gateway that says what it has imported once it has been told to stop."""
     process = subprocess.Popen(
         [sys.executable, "-c", PROBE % (HEAVY,)],
         cwd=project,
@@ -279,19 +283,20 @@ def test_a_gateway_that_serves_imports_nothing_heavy(project):
     )
     killer = threading.Timer(TIMEOUT_S, process.kill)
     killer.start()
-    try:
-        args = ["gateway", "--port", "0", "--json", "--speed", "600"]
-        process.stdin.write(json.dumps([args]))
-        process.stdin.close()
-        asyncio.run(use_as_a_client_does(json.loads(process.stdout.readline())["port"]))
-        process.send_signal(signal.SIGTERM)
-        said = process.stdout.read()
-    finally:
-        killer.cancel()
-        process.kill()
-        process.wait()
-        process.stdout.close()
-    assert json.loads(said.rpartition("LOADED")[2]) == {" ".join(args): []}
+    process.stdin.write(json.dumps([SERVE]))
+    process.stdin.close()
+    yield process
+    killer.cancel()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+async def test_a_gateway_that_serves_imports_nothing_heavy(probed_gateway):
+    await use_as_a_client_does(json.loads(probed_gateway.stdout.readline())["port"])
+    probed_gateway.send_signal(signal.SIGTERM)
+    said = probed_gateway.stdout.read()
+    assert json.loads(said.rpartition("LOADED")[2]) == {" ".join(SERVE): []}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import threading
@@ -179,7 +178,8 @@ def test_4_process_fill_records_a_fill_and_updates_the_position_once(system: Any
 def test_4_a_coroutine_may_hand_over_a_fill_without_holding_up_its_loop(system: Any) -> None:
     books = system.manager.portfolio_manager
     fill = next(event for event in system.events if isinstance(event, Filled))
-    assert not asyncio.run(books.handle_fill_event_async(fill)).new
+    on_another_loop = system.manager._broker_loop.call(books.handle_fill_event_async(fill), WITHIN_S)
+    assert not on_another_loop.new
 
 
 def test_4_record_status_change_persists_the_transitions_of_an_order(system: Any) -> None:

@@ -27,7 +27,8 @@ def test_initialize_broker_passes_it_to_live_broker_so_that_all_share_one_client
 
 
 def test_the_base_currency_is_that_of_equity_with_loan_value(system: Any) -> None:
-    rows = [row for row in system.manager.ib_client.accountSummary() if row.tag == "EquityWithLoanValue"]
+    summary = system.manager.ib_client.wrapper.acctSummary.values()
+    rows = [row for row in summary if row.tag == "EquityWithLoanValue"]
     assert {row.currency for row in rows} == {system.manager.portfolio_manager.base_currency} == {"USD"}
 
 

@@ -42,8 +42,8 @@ class NotingStrategy(BaseStrategy):
 
     async def run_strategy(self):
         STEPS.append(("run_strategy",))
-        placed = await self.order_target_weight(self.stock, 1.0)
-        STEPS.append(("placeOrder", placed.order_ref))
+        STEPS.append(("placeOrder",))
+        self.placed = await self.order_target_weight(self.stock, 1.0)
         while self.is_running:
             await self.feed.next()
 
@@ -128,10 +128,11 @@ def test_base_strategy_initializes_and_runs(noted: Any) -> None:
     assert len(noted("initialize_strategy")) == len(noted("run_strategy")) == 1
 
 
-def test_live_broker_to_ib_place_order(flow: Any, noted: Any) -> None:
-    ((_, order_ref),) = noted("placeOrder")
+def test_live_broker_to_ib_place_order(flow: Any) -> None:
     (placed,) = [event for event in flow.events if isinstance(event, OrderPlaced)]
-    assert placed.intent.order_ref == order_ref
+    assert placed.intent == flow.manager.runtime("AAPL").instance.placed
+    acknowledged = [event for event in flow.events if isinstance(event, StatusChanged) and event.perm_id]
+    assert {event.order_ref for event in acknowledged} == {placed.intent.order_ref}
 
 
 def test_ib_to_base_strategy_fills_and_status(noted: Any) -> None:
