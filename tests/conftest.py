@@ -156,6 +156,7 @@ def serve() -> Iterator[Serve]:
 
         yield make
 
+
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3Server]:
     """An S3 server for the whole run; each test makes buckets of its own in it."""
