@@ -178,6 +178,35 @@ class Limited(Protocol):
     def most_held(self) -> int | None: ...
 
 
+# ------------------------------------------------------------------------------------------- blocks that are not there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotLoaded:
+    """Stands for a plugged-in block whose package was not imported: nothing is known of it but how it was written.
+
+    It keeps a file whole, so that the rest of it can be judged. It is never run.
+    """
+
+    reference: str
+    settings: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.reference
+
+    @property
+    def warmup(self) -> int:
+        """Not known; 0, so that the largest of several warm-ups is that of the blocks that are known."""
+        return 0
+
+    def check(self, *_: Any) -> None:
+        """Nothing can be said."""
+
+    def compute(self, *_: Any) -> Any:
+        raise RuntimeError(f"{self.reference} was not loaded")
+
+
 # ------------------------------------------------------------------------------------------------------- parameters
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -19,11 +20,35 @@ from runner.signals import SIGNALS
 from runner.sizing import SIZINGS
 
 
+class Fault(StrEnum):
+    """What can be wrong with code that was plugged in."""
+
+    NOT_ALLOWED = "not allowed"
+    IMPORT = "import"
+    MISSING = "missing"
+    LATE = "late"
+    ENDED = "ended"
+    """It ends the process."""
+    NOT_A_BLOCK = "not a block"
+    NO_HOOK = "no hook"
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Plugged-in code that was asked for and cannot be used. `message` goes on from its name: `is missing: …`."""
+
+    fault: Fault
+    message: str
+    hint: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """The blocks that a file may use, by kind and name. `BUILT_IN` has ours."""
+    """The blocks that a file may use, by kind and name. `BUILT_IN` has ours; plugged-in ones are `package:name`."""
 
     tables: Mapping[Kind, Mapping[str, type[Any]]]
+    unusable: Mapping[tuple[Kind, str], Unusable] = field(default_factory=dict)
+    """Plugged-in blocks that were imported, or were to be, and cannot be used."""
 
     def blocks(self, kind: Kind) -> Mapping[str, type[Any]]:
         """Blocks of one kind by name."""

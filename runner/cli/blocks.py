@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -16,19 +15,11 @@ from runner.errors import SpecError
 
 if TYPE_CHECKING:
     from runner.blocks import Kind
+    from runner.plugins import Plugin
     from runner.spec.block_pages import Block
 
 BUILT_IN_PACKAGE = "built in"
 NOT_IMPORTED = "not imported, so what it does is not known here"
-
-
-@dataclass(frozen=True, slots=True)
-class PluggedIn:
-    """A block that an installed package announces. What it is, is not known without importing it."""
-
-    kind: Kind
-    name: str
-    package: str
 
 
 @click.command(cls=Command)
@@ -53,18 +44,14 @@ def blocks(ctx: click.Context, kind: str | None, name: str | None) -> None:
         _show(name, known, wanted, settings)
 
 
-def plugged_in() -> tuple[PluggedIn, ...]:
-    """The blocks that installed packages announce as entry points, read from their metadata."""
-    from importlib.metadata import entry_points
+def plugged_in() -> tuple[Plugin, ...]:
+    """The blocks that installed packages announce as entry points, by kind."""
+    from runner.blocks import Kind
+    from runner.plugins import installed
 
-    from runner.spec.block_pages import GROUPS
-
-    found = [
-        PluggedIn(kind, point.name, point.value.partition(":")[0].partition(".")[0])
-        for kind, group in GROUPS.items()
-        for point in entry_points(group=group)
-    ]
-    return tuple(sorted(found, key=lambda one: (list(GROUPS).index(one.kind), one.package, one.name)))
+    found = [one for one in installed() if one.kind is not None]
+    order = list(Kind)
+    return tuple(sorted(found, key=lambda one: (order.index(one.kind) if one.kind else 0, one.reference)))
 
 
 def _meant(kind: str | None, name: str | None) -> tuple[Kind | None, str | None]:
@@ -81,14 +68,14 @@ def _meant(kind: str | None, name: str | None) -> tuple[Kind | None, str | None]
     return None, kind
 
 
-def _list(known: Sequence[Block], others: Sequence[PluggedIn], settings: Settings) -> None:
+def _list(known: Sequence[Block], others: Sequence[Plugin], settings: Settings) -> None:
     if settings.json:
         listed = [{"kind": b.kind.value, "name": b.name, "package": None, "summary": b.summary} for b in known]
-        listed += [{"kind": p.kind, "name": p.name, "package": p.package, "summary": None} for p in others]
+        listed += [{"kind": str(p.kind), "name": p.name, "package": p.package, "summary": None} for p in others]
         show_json({"blocks": listed})
         return
-    rows = [(b.kind, b.name, BUILT_IN_PACKAGE, _needs(b), b.summary) for b in known]
-    rows += [(p.kind, f"{p.package}:{p.name}", p.package, NOTHING, NOT_IMPORTED) for p in others]
+    rows = [(str(b.kind), b.name, BUILT_IN_PACKAGE, _needs(b), b.summary) for b in known]
+    rows += [(str(p.kind), p.reference, p.distribution, NOTHING, NOT_IMPORTED) for p in others]
     columns = (
         Column("Kind"),
         Column("Name"),

@@ -190,7 +190,7 @@ class Scope:
                 parts.append(self._file(place, folder, {place.resolve(): self.stdin} | unsaved, name=STDIN))
             elif path not in inside:
                 parts += self._folder(path, (), unsaved) if path.is_dir() else [self._file(path, path.parent, unsaved)]
-        left = not_checked(self.level)
+        left = not_checked(self.level, sorted({name for part in parts for name in part.not_loaded}))
         if self.level is Level.ENV:
             left = tuple(dict.fromkeys(what for part in parts for what in part.not_checked))
         return together(parts, level=self.level, not_checked=left)
@@ -260,6 +260,7 @@ class Scope:
             sources=sources,
             level=self.level,
             not_checked=left,
+            not_loaded=tuple(name for one in loaded if one.spec is not None for name in one.spec.not_loaded),
         )
 
     @property
@@ -284,7 +285,7 @@ def _code_alone(one: Loaded, root: Path, deployment: Deployment) -> tuple[Proble
     """The problems of one file and its bases, seen with their code, in a folder that holds nothing else."""
     from tempfile import TemporaryDirectory
 
-    if not all(one.sources.values()):
+    if one.root is None or not all(one.sources.values()):
         # What could not be read at all cannot be copied.
         return one.problems
     own = next(iter(one.sources))

@@ -23,13 +23,6 @@ SECTIONS: Mapping[Kind, str] = {
     Kind.EXIT: "exits.*.",
 }
 """How the paths of the settings of a kind's blocks begin."""
-GROUPS: Mapping[Kind, str] = {
-    Kind.SIGNAL: "runner.signals",
-    Kind.COMBINE: "runner.combine",
-    Kind.SIZING: "runner.sizing",
-    Kind.EXIT: "runner.exits",
-}
-"""Kind → the entry points under which packages announce blocks of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from runner.base_params import BaseParams
 from runner.blocks import CombineBlock, ExitBlock, Kind, SignalBlock, SizingBlock, build
 from runner.model.bars import BarSize
 from runner.model.orders import TimeInForce
+from runner.spec.build_blocks import BlockBuilder
 from runner.spec.deployment import Deployment
 from runner.spec.load import Document, Node
-from runner.spec.problems import KeyPath, Problem, dotted, error
+from runner.spec.problems import KeyPath, Problem, error
 from runner.spec.rules import execution as execution_rules
 from runner.spec.rules import history as history_rules
 from runner.spec.rules import hooks as hook_rules
@@ -30,6 +31,7 @@ from runner.spec.rules.risk import Risk, check_risk
 from runner.spec.schema import REQUIRED
 from runner.spec.spec import (
     BarsSpec,
+    Claims,
     EvaluateOn,
     ExecutionSpec,
     ExecutionStyle,
@@ -55,15 +57,19 @@ class Builder:
     bases: tuple[Path, ...]
     deployment: Deployment
     problems: list[Problem] = field(default_factory=list)
+    blocks: BlockBuilder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.blocks = BlockBuilder(self.root, self.deployment, self.problems)
 
     def build(self) -> StrategySpec | None:
         """The spec, or None when anything is wrong."""
         universe = self._universe()
         params = self._params(universe)
-        signals: dict[str, SignalBlock] = self._named(Kind.SIGNAL, "signals")
+        signals: dict[str, SignalBlock] = self.blocks.named(Kind.SIGNAL, "signals")
         combine = self._combine()
         sizing = self._sizing(universe, params)
-        exits: dict[str, ExitBlock] = self._named(Kind.EXIT, "exits")
+        exits: dict[str, ExitBlock] = self.blocks.named(Kind.EXIT, "exits")
         schedule = self._schedule()
         execution = self._execution()
         bars = self._bars(signals, sizing, exits)
@@ -82,7 +88,10 @@ class Builder:
         if any(problem.is_error for problem in self.problems):
             return None
         assert universe and params and signals and combine and sizing and schedule and execution and bars
-        spec = self._spec(universe, params, signals, combine, sizing, exits, schedule, execution, bars)
+        claims = self.blocks.claims(signals, combine, sizing, universe, params)
+        if claims is None:
+            return None
+        spec = self._spec(universe, params, signals, combine, sizing, exits, schedule, execution, bars, claims)
         history_rules.check_cost(self.root, spec.warmup_cost, self.problems)
         check_risk(Risk(spec=spec, root=self.root, own_file=self.document.file), self.problems)
         return spec
@@ -98,6 +107,7 @@ class Builder:
         schedule: ScheduleSpec,
         execution: ExecutionSpec,
         bars: BarsSpec,
+        claims: Claims,
     ) -> StrategySpec:
         data = self.root.data()
         return StrategySpec(
@@ -124,16 +134,12 @@ class Builder:
             source=self.document.text,
             bases=self.bases,
             warmup_cost=history_rules.warmup_cost(bars, universe),
+            claims=claims,
+            plugged_in=self.blocks.plugged_in,
         )
 
     def _good(self, *path: str) -> Node | None:
-        """The node at `path` when it is there and nothing in it is wrong so far."""
-        node = self.root.find(path)
-        prefix = dotted(path)
-        for problem in self.problems:
-            if problem.is_error and re.match(re.escape(prefix) + r"(?:[.\[]|\Z)", problem.path):
-                return None
-        return node
+        return self.blocks.good(path)
 
     def _bad(self, section: str) -> bool:
         """Whether a section is there, or needed, and cannot be built."""
@@ -154,36 +160,8 @@ class Builder:
         try:
             return BaseParams.from_mapping(said | {"universe": universe.text if universe is not None else ""})
         except ValueError as exc:
-            self._block_problem("M403", str(exc), ("params",), "params")
+            self.blocks.refused("M403", str(exc), ("params",), "params")
             return None
-
-    def _block(self, kind: Kind, path: tuple[str, ...]) -> Any:
-        """The block at `path`, or None with its problem recorded."""
-        node = self._good(*path)
-        use = None if node is None else node.child("use")
-        if node is None or use is None:
-            return None
-        settings = node.child("with")
-        try:
-            return build(self.deployment.catalog.find(kind, use.value), {} if settings is None else settings.data())
-        except ValueError as exc:
-            self._block_problem("M403", str(exc), (*path, "with"), f"{dotted(path)} ({use.value})")
-            return None
-
-    def _block_problem(self, code: str, message: str, path: KeyPath, label: str) -> None:
-        """Report what a block said, at the first of its settings that the sentence names."""
-        here: KeyPath = path
-        for word in re.findall(r"\w+", message):
-            if self.root.find((*here, word)) is not None:
-                here = (*here, word)
-        self.problems.append(error(code, f"{label}: {message}", self.root.locate(here), path=here))
-
-    def _named(self, kind: Kind, section: str) -> dict[str, Any]:
-        """The blocks of a section, by their ids; those that cannot be built have their problems recorded."""
-        node = self.root.child(section)
-        names = list(node.value) if node is not None and node.is_mapping else []
-        found = {name: self._block(kind, (section, name)) for name in names}
-        return {name: block for name, block in found.items() if block is not None}
 
     def _combine(self) -> CombineBlock | None:
         node = self.root.child("combine")
@@ -199,24 +177,18 @@ class Builder:
                 return None
             default: CombineBlock = build(self.deployment.catalog.find(Kind.COMBINE, DEFAULT_COMBINE), {})
             return default
-        combine: CombineBlock | None = self._block(Kind.COMBINE, ("combine",))
-        if combine is not None and names:
-            try:
-                combine.check(names)
-            except ValueError as exc:
-                self._block_problem("M414", str(exc), ("combine", "with"), "combine")
-                return None
-        return combine
+        combine: CombineBlock | None = self.blocks.one(Kind.COMBINE, ("combine",))
+        if combine is None or not names:
+            return combine
+        check = partial(combine.check, names)
+        return combine if self.blocks.agrees(check, "M414", ("combine",)) else None
 
     def _sizing(self, universe: UniverseSpec | None, params: BaseParams | None) -> SizingBlock | None:
-        sizing: SizingBlock | None = self._block(Kind.SIZING, ("sizing",))
-        if sizing is not None and universe is not None and params is not None:
-            try:
-                sizing.check([query.symbol for query in universe.instruments], params)
-            except ValueError as exc:
-                self._block_problem("M415", str(exc), ("sizing", "with"), "sizing")
-                return None
-        return sizing
+        sizing: SizingBlock | None = self.blocks.one(Kind.SIZING, ("sizing",))
+        if sizing is None or universe is None or params is None:
+            return sizing
+        check = partial(sizing.check, [query.symbol for query in universe.instruments], params)
+        return sizing if self.blocks.agrees(check, "M415", ("sizing",)) else None
 
     def _bars(
         self, signals: Mapping[str, SignalBlock], sizing: SizingBlock | None, exits: Mapping[str, ExitBlock]

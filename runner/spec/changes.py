@@ -20,7 +20,7 @@ from pathlib import PurePath
 from typing import Any, TypeAlias
 
 from runner.base_params import BaseParams
-from runner.blocks import ParamInfo, params_of
+from runner.blocks import NotLoaded, ParamInfo, params_of
 from runner.model.annotations import APPLY, Apply
 from runner.model.instruments import InstrumentQuery
 from runner.spec.fields import Schema
@@ -106,11 +106,11 @@ def effective(spec: StrategySpec) -> dict[str, Any]:
         found[f"universe.symbols[{query.symbol}]"] = _instrument(query)
     found |= _fields("bars", spec.bars)
     for name, signal in spec.signals.items():
-        found |= _block(f"signals.{name}", signal)
+        found |= _block(spec, f"signals.{name}", signal)
     for name, exit_rule in spec.exits.items():
-        found |= _block(f"exits.{name}", exit_rule)
-    found |= _block("combine", spec.combine)
-    found |= _block("sizing", spec.sizing)
+        found |= _block(spec, f"exits.{name}", exit_rule)
+    found |= _block(spec, "combine", spec.combine)
+    found |= _block(spec, "sizing", spec.sizing)
     found |= {f"params.{name}": value for name, value in dataclasses.asdict(spec.params).items() if name != "universe"}
     found |= _fields("schedule", spec.schedule)
     found |= _fields("execution", spec.execution)
@@ -127,12 +127,17 @@ def _fields(section: str, value: Any) -> dict[str, Any]:
     return {f"{section}.{item.name}": _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
 
 
-def _block(path: str, block: Any) -> dict[str, Any]:
-    found = {f"{path}.use": block.name}
+def _block(spec: StrategySpec, path: str, block: Any) -> dict[str, Any]:
+    if isinstance(block, NotLoaded):  # its defaults are not known, only what the file says
+        settings = dict(block.settings)
+    else:
+        settings = {info.name: getattr(block, info.name) for info in _params(block)}
+    return {f"{path}.use": spec.use_of(block)} | {f"{path}.with.{name}": _plain(v) for name, v in settings.items()}
+
+
+def _params(block: object) -> tuple[ParamInfo, ...]:
     cls: type = type(block)
-    for info in params_of(cls):
-        found[f"{path}.with.{info.name}"] = _plain(getattr(block, info.name))
-    return found
+    return () if cls is NotLoaded else params_of(cls)
 
 
 def _plain(value: Any) -> Any:
@@ -184,8 +189,7 @@ class _BlockParams:
             named |= {f"exits.{name}": block for name, block in spec.exits.items()}
             named |= {"combine": spec.combine, "sizing": spec.sizing}
             for path, block in named.items():
-                cls: type = type(block)
-                for info in params_of(cls):
+                for info in _params(block):
                     self._infos[f"{path}.with.{info.name}"] = info
 
     def get(self, path: str) -> ParamInfo | None:

@@ -106,6 +106,8 @@ class Checker:
         node, span = root.find(path), root.locate(path)
         if name == "type":
             yield _wrong_type(failure, path, span, node)
+        elif name == "anyOf":
+            yield self._no_such_block(str(value), failure.schema["x-runner"]["kind"], path, span, node)
         elif name in ("enum", "const"):
             yield self._not_one_of(failure, path, span, node)
         elif name in _RANGES:
@@ -175,14 +177,11 @@ class Checker:
 
     def _not_one_of(self, failure: _Failure, path: KeyPath, span: Span, node: Node | None) -> Problem:
         value, schema = failure.value, failure.schema
-        kind = schema.get("x-runner", {}).get("kind")
         choices = [c for c in schema.get("enum", [schema.get("const")]) if c is not None]
         if path == ("spec",):
             version = shown(value, node)
             message = f"this file is in version {version} of the format; this runner reads version {choices[0]}"
             return error("S210", message, span, path=path, hint=f"write spec: {choices[0]}")
-        if kind is not None and isinstance(value, str):
-            return self._no_such_block(value, kind, path, span, node)
         step = instead(value, node, [c for c in choices if isinstance(c, str)]) if isinstance(value, str) else NO_STEP
         listed = ", ".join(str(c) for c in choices)
         if len(choices) <= MAX_LISTED:
@@ -194,6 +193,10 @@ class Checker:
         return error("S205", message, span, path=path, hint=step.hint, fix=step.fix)
 
     def _no_such_block(self, value: str, kind: str, path: KeyPath, span: Span, node: Node | None) -> Problem:
+        if ":" in value:
+            message = f'"{_short(value)}" cannot name a {kind} block of another package'
+            hint = "write package:name: its top-level package, without dots, and its name there"
+            return error("S207", message, span, path=path, hint=hint)
         names = self._known.get(kind, {})
         other = next((k for k, there in self._known.items() if k != kind and value in there), None)
         if other is not None:

@@ -123,7 +123,7 @@ class _Writer:
             return
         if off is not None:
             use = next(one for one in self._fields if one.path == f"{path}.use")
-            yield _Line(f"use: {use.schema['enum'][0]}", indent, f"one of {', '.join(use.schema['enum'])}", off)
+            yield _Line(f"use: {use.choices[0]}", indent, use.kind, off)
             return
         settings = said.get("with", {})
         for name, value in said.items():
@@ -159,7 +159,7 @@ def _usual(one: Field) -> str | None:
 def _about(one: Field) -> str:
     numeric = {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"}
     limits = one.limits if numeric.intersection(one.schema) else ""
-    choices = one.kind if 0 < len(one.schema.get("enum", ())) <= MAX_CHOICES else ""
+    choices = one.kind if 0 < len(one.choices) <= MAX_CHOICES else ""
     facts = ", ".join(fact for fact in (choices, one.unit, limits) if fact)
     return f"{one.description} ({facts})" if facts else one.description
 

@@ -87,7 +87,7 @@ def runner_schema() -> Schema:
                 "Code of your own.",
                 {
                     "allow": _list(
-                        "Python packages that hooks may come from.",
+                        "Python packages that hooks and blocks of one's own may come from.",
                         _text("A package.", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
                         "smaller_is_tighter",
                         examples=[["acme_hooks"]],

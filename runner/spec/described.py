@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 from runner.catalog import BUILT_IN, Catalog
 from runner.model.annotations import APPLY, DIRECTION, NEUTRAL, ORDERS, Direction, Effect, tighter
 from runner.spec.config_schema import runner_schema
-from runner.spec.fields import Schema
+from runner.spec.fields import Schema, words_of
 from runner.spec.schema import strategy_schema
 from runner.spec.write import block
 
@@ -70,12 +70,22 @@ class Field:
         return tuple(self.schema.get("properties", ()))
 
     @property
+    def choices(self) -> tuple[Any, ...]:
+        """The words that it knows, when these are a closed set, or one but for what is `besides`."""
+        return words_of(self.schema)
+
+    @property
+    def besides(self) -> str:
+        """What may be written in place of a known word: a block of another package."""
+        return ", or package:name" if "anyOf" in self.schema else ""
+
+    @property
     def kind(self) -> str:
         """What may be written, in words, limits left out: `whole number`, `one of …`."""
-        if "enum" in self.schema:
-            words = [str(word) for word in self.schema["enum"] if word is not None]
-            nothing = ", or null" if None in self.schema["enum"] else ""
-            return ("one of " + ", ".join(words) if len(words) <= MAX_CHOICES else "a code") + nothing
+        if self.choices:
+            words = [str(word) for word in self.choices if word is not None]
+            nothing = ", or null" if None in self.choices else ""
+            return ("one of " + ", ".join(words) if len(words) <= MAX_CHOICES else "a code") + nothing + self.besides
         if "const" in self.schema:
             return str(self.schema["const"])
         types = self.schema.get("type", "")
@@ -163,7 +173,7 @@ class Field:
     @cached_property
     def example(self) -> str:
         """A piece of YAML with the key in its place; empty for a section."""
-        values = [*self.schema.get("examples", ()), *self.schema.get("enum", ())]
+        values = [*self.schema.get("examples", ()), *self.choices]
         values += [self.schema[key] for key in ("const", "default") if key in self.schema]
         if not values:
             return ""

@@ -106,3 +106,8 @@ def _below(schema: Schema, inherited: dict[str, str], path: str) -> Schema:
     if "allOf" in schema:
         changed["allOf"] = [case | {"then": _annotated(case["then"], inherited, path)} for case in schema["allOf"]]
     return changed
+
+
+def words_of(schema: Schema) -> tuple[Any, ...]:
+    """The words of a closed set, or those that are known of an open one: `anyOf` them and a form."""
+    return tuple(word for form in schema.get("anyOf", (schema,)) for word in form.get("enum", ()))

@@ -22,6 +22,8 @@ class Findings:
     level: Level = Level.RULES
     not_checked: tuple[str, ...] = ()
     """What was not looked at, in words."""
+    not_loaded: tuple[str, ...] = ()
+    """The plugged-in blocks whose settings were not judged, because their packages were not imported."""
 
     @property
     def errors(self) -> int:

@@ -19,6 +19,7 @@ from runner.spec.levels import Level
 from runner.spec.load import Document, Node, parse_text
 from runner.spec.names import MAX_FILES, FileRole, role_of, walk
 from runner.spec.problems import Problem, Related, Span, error, in_order, warning, whole_file
+from runner.spec.references import Reference, references
 from runner.spec.rules.between_files import check_folder
 from runner.spec.schema import base_schema, strategy_schema
 from runner.spec.spec import StrategySpec
@@ -50,6 +51,8 @@ class Loaded:
     """Where the name is written."""
     root: Node | None = None
     """The document with its bases merged in; None when the text could not be read."""
+    references: tuple[Reference, ...] = ()
+    """The plugged-in blocks and hooks that it names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,11 @@ class Folder:
     loaded: tuple[Loaded, ...] = ()
     """Every strategy file, usable or not."""
     sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def not_loaded(self) -> tuple[str, ...]:
+        """Plugged-in blocks whose packages were not imported: their settings were not judged."""
+        return tuple(sorted({name for spec in self.specs for name in spec.not_loaded}))
 
 
 @lru_cache(maxsize=2)
@@ -232,6 +240,7 @@ def judge(
         name=name.value if name is not None and known else "",
         name_span=name.span if name is not None and known else None,
         root=root,
+        references=references(root),
     )
 
 

@@ -9,7 +9,7 @@ env      contracts, libraries, history, account and data lines at the configured
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 
@@ -28,11 +28,12 @@ class Level(StrEnum):
         return order.index(other) <= order.index(self)
 
 
+_SETTINGS = "plugged-in blocks and their settings"
 _LOOKS_AT: Mapping[Level, tuple[str, ...]] = {
     Level.SYNTAX: (),
     Level.SCHEMA: ("keys, types and limits",),
     Level.RULES: ("rules between fields and files",),
-    Level.CODE: ("code of hooks", "plugged-in blocks and their settings"),
+    Level.CODE: ("code of hooks", _SETTINGS),
     Level.ENV: (
         "contracts at IB",
         "libraries of the store",
@@ -42,9 +43,13 @@ _LOOKS_AT: Mapping[Level, tuple[str, ...]] = {
 }
 
 
-def not_checked(level: Level) -> tuple[str, ...]:
-    """What a run at `level` does not look at, in words for its last line."""
-    return tuple(what for deeper in Level if not level.includes(deeper) for what in _LOOKS_AT[deeper])
+def not_checked(level: Level, not_loaded: Sequence[str] = ()) -> tuple[str, ...]:
+    """What a run at `level` does not look at, in words for its last line. `not_loaded` names the plugged-in blocks that
+    the files use, as far as they are known."""
+    found = [what for deeper in Level if not level.includes(deeper) for what in _LOOKS_AT[deeper]]
+    if not_loaded and _SETTINGS in found:
+        found[found.index(_SETTINGS)] = f"settings of {', '.join(not_loaded)}"
+    return tuple(found)
 
 
 def level_of(code: str, deepest: Level) -> Level:

@@ -63,8 +63,8 @@ def _codes() -> str:
 
 
 def _kind(field: Field) -> str:
-    if "enum" in field.schema and len(field.schema["enum"]) <= MAX_CHOICES:
-        return "one of " + ", ".join(f"`{word}`" for word in field.schema["enum"])
+    if 0 < len(field.choices) <= MAX_CHOICES:
+        return "one of " + ", ".join(f"`{word}`" for word in field.choices) + field.besides
     if "const" in field.schema:
         return f"`{field.kind}`"
     return field.kind_and_limits

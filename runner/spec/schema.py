@@ -51,6 +51,7 @@ NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
 BLOCK_ID_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,31}$"
 SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 .&/_-]{0,31}$"
 SYMBOLS_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 .,&/_-]{0,2000}$"
+REFERENCE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*:[A-Za-z_][A-Za-z0-9_]*$"
 HOOK_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -200,7 +201,7 @@ def _properties(catalog: Catalog) -> Schema:
                 point: {
                     "type": "string",
                     "pattern": HOOK_PATTERN,
-                    "description": f"package.module:function, called {when}.",
+                    "description": f"package.module:function or package:name, called {when}.",
                     "examples": [f"acme_hooks.desk:{point}"],
                     "x-runner": marks("restart", direction="any_is_looser"),
                 }
@@ -374,8 +375,9 @@ def _block(catalog: Catalog, kind: Kind) -> Schema:
         "properties": {
             "use": {
                 "type": "string",
-                "enum": list(classes),
-                "description": f"Name of the {kind} block; docs/blocks.md lists them.",
+                "anyOf": [{"enum": list(classes)}, {"pattern": REFERENCE_PATTERN}],
+                "description": f"Name of the {kind} block; docs/blocks.md lists them. One of another package is "
+                "package:name.",
                 "x-runner": marks("rebuild", kind=kind.value),
             },
             "with": {

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from runner.base_params import BaseParams
-from runner.blocks import CombineBlock, ExitBlock, SignalBlock, SizingBlock
+from runner.blocks import (
+    EITHER,
+    CombineBlock,
+    ExitBlock,
+    Kind,
+    NotLoaded,
+    Sides,
+    SignalBlock,
+    SizingBlock,
+    WeightBounds,
+)
 from runner.model.bars import BarSize
 from runner.model.instruments import InstrumentQuery
 from runner.model.orders import TimeInForce
@@ -25,6 +35,13 @@ HOOK_POINTS: Mapping[str, str] = {
     "on_status_change": "after a change in the state of one of its orders",
 }
 """Where a strategy's own code can be called, and when."""
+HOOK_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "before_orders": ("context", "targets"),
+    "on_params": ("old", "new"),
+    "on_fill": ("fill",),
+    "on_status_change": ("change",),
+}
+"""What is handed to it there."""
 
 
 class EvaluateOn(StrEnum):
@@ -124,6 +141,21 @@ class ExecutionSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What the blocks of a strategy say about themselves, for the rules: asked once, because some are foreign code."""
+
+    sides: Sides = EITHER
+    """Signs that the combined score can have."""
+    of_symbol: Mapping[str, Sides] = field(default_factory=dict)
+    """Signs that the weight of each listed symbol can have; empty for one that is never traded."""
+    bounds: WeightBounds = field(default_factory=WeightBounds)
+    most_held: int | None = None
+    """Instruments that are held at the same time at most, as far as blocks limit them."""
+    known: bool = True
+    """False when a block was not loaded: then nothing is said that a rule could warn of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrategySpec:
     """One strategy. `spec_hash` is the sha256 of `document` as canonical JSON, comments and layout left out."""
 
@@ -146,7 +178,7 @@ class StrategySpec:
     schedule: ScheduleSpec
     execution: ExecutionSpec
     hooks: Mapping[str, str]
-    """Hook point → `package.module:function`."""
+    """Hook point → `package.module:function` or `package:name`."""
     hook_params: Mapping[str, Any]
     on_remove: OnRemove = OnRemove.HOLD
     document: Mapping[str, Any]
@@ -157,6 +189,21 @@ class StrategySpec:
     """Files that it extends, nearest first."""
     warmup_cost: WarmupCost | None = None
     """None when the size of its universe is not known yet."""
+
+    claims: Claims = field(default_factory=Claims)
+    plugged_in: Mapping[tuple[Kind, str], type[Any]] = field(default_factory=dict)
+    """The plugged-in blocks that it uses: kind and reference → class."""
+
+    def use_of(self, block: object) -> str:
+        """What the file calls one of its blocks: its name, or the reference of a plugged-in one."""
+        plugged = {cls: reference for (_, reference), cls in self.plugged_in.items() if cls is not NotLoaded}
+        name: str = block.name  # type: ignore[attr-defined]
+        return plugged.get(type(block), name)
+
+    @property
+    def not_loaded(self) -> tuple[str, ...]:
+        """References of the blocks whose packages were not imported: such a spec can be looked at and not run."""
+        return tuple(sorted({name for (_, name), cls in self.plugged_in.items() if cls is NotLoaded}))
 
     @property
     def warmup(self) -> int:

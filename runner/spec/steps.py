@@ -12,7 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from runner.spec.fields import Schema
+from runner.spec.fields import Schema, words_of
 from runner.spec.load import Node
 from runner.spec.problems import NO_STEP, Edit, Span, Step
 from runner.spec.spelling import Guess, meant
@@ -117,7 +117,7 @@ def type_step(schema: Schema, expected: str | list[str], value: Any, node: Node 
         return Step("write 0, which switches it off")
     if types == ["string"] and node is not None and node.plain and not isinstance(value, dict | list):
         quoted = f'"{node.raw}"'
-        fits = "enum" not in schema and re.search(schema.get("pattern", ""), node.raw)
+        fits = not words_of(schema) and re.search(schema.get("pattern", ""), node.raw)
         return Step(f"put it in quotes: {quoted}", _replace(node, quoted) if fits else ())
     return NO_STEP
 
@@ -186,7 +186,7 @@ def _mapping_step(schema: Schema, text: str, node: Node | None) -> Step:
     glued = _GLUED.fullmatch(text)
     if glued is not None and glued[1] in properties and _WORDS.fullmatch(glued[2]):
         return write(node, f"{{{glued[1]}: {glued[2]}}}", before="a space after the colon: ")
-    if text in properties.get("use", {}).get("enum", ()):
+    if text in words_of(properties.get("use", {})):
         return write(node, f"{{use: {text}}}")
     return NO_STEP
 

@@ -9,6 +9,7 @@ import pytest
 
 from runner.cli.blocks import plugged_in
 from runner.engine.decide import REASON_MEANING
+from runner.plugins import installed
 from runner.spec.codes import CODES
 from runner.spec.explain import page_of
 
@@ -158,6 +159,9 @@ def announced(tmp_path, monkeypatch):
     (tmp_path / "site" / "acme_blocks.py").write_text("raise SystemExit('imported')\n")
     monkeypatch.syspath_prepend(tmp_path / "site")
     importlib.invalidate_caches()
+    installed.cache_clear()
+    yield
+    installed.cache_clear()
 
 
 def test_blocks_of_installed_packages_are_listed_without_being_imported(say, announced):

@@ -14,6 +14,7 @@ from runner.blocks import EITHER, LONG, Bounded, Kind, Limited, Sided, build, js
 from runner.catalog import BUILT_IN
 from runner.model.panel import FloatArray, Panel
 from runner.spec.rules.sides import score_sides
+from runner.trial import broken_promises
 
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 PARAMS = BaseParams(stop_loss=0.05)
@@ -102,6 +103,16 @@ def test_defaults_or_example_build_and_describe_themselves(kind: Kind, name: str
     assert build(cls, values) == block
     if not any(info.required for info in params_of(cls)):
         assert build(cls, {}) == cls()
+
+
+@every_block
+def test_it_keeps_the_promises_that_foreign_blocks_are_tried_for(
+    kind: Kind, name: str, changes: dict[str, Any]
+) -> None:
+    block = make(kind, name, changes)
+    names = list(getattr(block, "weights", ("one", "two")))
+    symbols = names if name == "fixed_weights" else SYMBOLS
+    assert broken_promises(kind, block, symbols=symbols, signals=names, params=PARAMS) == ()
 
 
 @every_block

@@ -195,3 +195,5 @@ def test_what_a_level_leaves_out_is_named() -> None:
     assert not_checked(Level.ENV) == ()
     assert "contracts at IB" in not_checked(Level.CODE) and "code of hooks" not in not_checked(Level.CODE)
     assert "code of hooks" in not_checked(Level.RULES) and len(not_checked(Level.SYNTAX)) == 8
+    assert "settings of acme:a, acme:b" in not_checked(Level.RULES, ["acme:a", "acme:b"])
+    assert not_checked(Level.CODE, ["acme:a"]) == not_checked(Level.CODE)

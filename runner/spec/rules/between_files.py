@@ -11,7 +11,6 @@ from runner.spec.deployment import Deployment
 from runner.spec.load import Node
 from runner.spec.problems import Problem, Related, Span, warning
 from runner.spec.rules.markets import named
-from runner.spec.rules.sides import score_sides, symbol_sides
 from runner.spec.spec import StrategySpec
 
 Member: TypeAlias = tuple[StrategySpec, Node]
@@ -74,9 +73,8 @@ def _opposed(members: Sequence[Member]) -> list[Problem]:
     strategies that can be long in the same instrument."""
     standing: dict[_Key, _Standing] = defaultdict(_Standing)
     for i, (spec, _) in enumerate(members):
-        score = score_sides(spec.signals, spec.combine)
         for query in spec.universe.instruments:
-            sides = symbol_sides(query.symbol, score, spec.sizing)
+            sides = spec.claims.of_symbol.get(query.symbol, spec.claims.sides)
             key = (query.symbol, query.sec_type.value, query.currency, query.expiry)
             if 1 in sides:
                 standing[key].long.append(i)

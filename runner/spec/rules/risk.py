@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner.base_params import BaseParams
-from runner.blocks import Bounded, Limited, Sides, WeightBounds
+from runner.blocks import Sides, WeightBounds
 from runner.spec.load import Node
 from runner.spec.problems import KeyPath, Problem, Related, warning
-from runner.spec.rules.sides import score_sides, symbol_sides
+from runner.spec.rules.sides import instruments_of
 from runner.spec.spec import EvaluateOn, StrategySpec
 
 EDGE = 1e-9
@@ -34,33 +34,24 @@ class Risk:
     @property
     def sides(self) -> Sides:
         """The signs that a position can have."""
-        score = score_sides(self.spec.signals, self.spec.combine)
-        symbols = [query.symbol for query in self.spec.universe.instruments]
-        return frozenset().union(*(symbol_sides(name, score, self.spec.sizing) for name in symbols)) or score
+        claims = self.spec.claims
+        return frozenset().union(*claims.of_symbol.values()) or claims.sides
 
     @property
     def instruments(self) -> int | None:
         """How many can be traded; None for a library of unknown size."""
-        return (
-            self.spec.universe.max_symbols
-            if self.spec.universe.library is not None
-            else len(self.spec.universe.instruments)
-        )
+        return instruments_of(self.spec.universe)
 
     @property
     def held_at_once(self) -> int | None:
-        """How many can be held at the same time."""
-        signals = list(self.spec.signals.values())
-        blocks: list[object] = [self.spec.sizing, *(signals if len(signals) == 1 else ())]
-        limits = [block.most_held for block in blocks if isinstance(block, Limited)]
-        counts = [count for count in (self.instruments, *limits) if count is not None]
-        return min(counts, default=None)
+        """How many can be held at the same time; None when that is not known."""
+        counts = [count for count in (self.instruments, self.spec.claims.most_held) if count is not None]
+        return min(counts, default=None) if self.spec.claims.known else None
 
     @property
     def bounds(self) -> WeightBounds:
         """Of one weight, as far as sizing tells."""
-        sizing: object = self.spec.sizing
-        return sizing.bounds(self.instruments, self.params) if isinstance(sizing, Bounded) else WeightBounds()
+        return self.spec.claims.bounds
 
 
 def check_risk(risk: Risk, problems: list[Problem]) -> None:
@@ -120,7 +111,7 @@ def _cuts_everything(risk: Risk, problems: list[Problem]) -> None:
 def _stop_beyond_day(risk: Risk, problems: list[Problem]) -> None:
     params = risk.params
     largest = [size for size in (params.max_position_size, risk.bounds.largest) if size]
-    if not params.max_daily_loss or not params.stop_loss or not largest:
+    if not params.max_daily_loss or not params.stop_loss or not largest or not risk.spec.claims.known:
         return
     position = min(largest)
     loss = position * params.stop_loss
