@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from runner import plugins
 from runner.spec import folder as folders
+from runner.spec.code import check_code
 from runner.spec.codes import CODES
 from runner.spec.config import ConfigFileError, load_config
 from runner.spec.deployment import Deployment
@@ -32,6 +34,12 @@ def problems_of(root: Path) -> Collection[Problem]:
     except ConfigFileError as error:
         return error.problems
     return load_folder(config.strategies_dir, deployment=Deployment.of(config)).problems
+
+
+def problems_with_code(root: Path) -> Collection[Problem]:
+    """The same, with the code that the strategies name."""
+    config = load_config(None, root, env={})
+    return check_code(config.strategies_dir, Deployment.of(config))
 
 
 def write(root: Path, files: Mapping[str, str | bytes]) -> None:
@@ -70,6 +78,46 @@ def _open_to_others(root: Path, _: pytest.MonkeyPatch) -> None:
     (root / USUAL_FILE).chmod(0o664)
 
 
+SIGNAL = """
+from dataclasses import dataclass
+import numpy as np
+from runner.blocks import param
+
+@dataclass(frozen=True)
+class Block:
+    name = "block"
+    example = {}
+    bars: int = param(1, "bars", minimum=1)
+    warmup = 1
+    def compute(self, panel):
+        return ANSWER
+"""
+
+
+def _package(root: Path, monkeypatch: pytest.MonkeyPatch, source: str, *, allow: str = "acme", use: str = "") -> None:
+    """A project that uses a block of an installed package, whose module has this source."""
+    info = root / "site" / "acme-1.0.dist-info"
+    points = "[runner.signals]\nblock = acme:Block\n"
+    write(
+        root,
+        {
+            "site/acme.py": source,
+            f"site/{info.name}/METADATA": "Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n",
+            f"site/{info.name}/entry_points.txt": points,
+            "runner.yaml": f"plugins: {{allow: [{allow}]}}\n",
+            USUAL_FILE: GOOD.replace("use: sma_cross", f"use: '{use or 'acme:block'}'"),
+        },
+    )
+    monkeypatch.syspath_prepend(root / "site")
+    monkeypatch.setenv("PYTHONPATH", str(root / "site"))
+    plugins.installed.cache_clear()
+
+
+def _hook(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _package(root, monkeypatch, "def told(): ...")
+    write(root, {USUAL_FILE: GOOD + "hooks: {on_fill: 'acme:told'}\n"})
+
+
 BUILT: Mapping[str, Callable[[Path, pytest.MonkeyPatch], None]] = {
     "Y102": _not_utf8,
     "Y111": _too_large,
@@ -77,6 +125,13 @@ BUILT: Mapping[str, Callable[[Path, pytest.MonkeyPatch], None]] = {
     "E601": _unlistable,
     "E602": _too_many,
     "E604": _open_to_others,
+    "C504": lambda root, patch: _package(root, patch, "", allow=""),
+    "C505": lambda root, patch: _package(root, patch, "", use="acme:blok"),
+    "C506": lambda root, patch: _package(root, patch, "import no_such_thing"),
+    "C507": lambda root, patch: _package(root, patch, "import os; os._exit(1)"),
+    "C508": lambda root, patch: _package(root, patch, "Block = 1"),
+    "C509": _hook,
+    "C510": lambda root, patch: _package(root, patch, SIGNAL.replace("ANSWER", "np.ones(3)")),
 }
 
 
@@ -108,7 +163,9 @@ def test_what_no_file_in_a_page_can_show_yields_the_code(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     BUILT[code](tmp_path, monkeypatch)
-    assert [problem.code for problem in problems_of(tmp_path)] == [code]
+    look = problems_with_code if code[0] == "C" else problems_of
+    assert [problem.code for problem in look(tmp_path)] == [code]
+    plugins.installed.cache_clear()
 
 
 @pytest.mark.parametrize("code", CODES)
