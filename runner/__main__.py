@@ -1,12 +1,16 @@
 """Where the process begins and ends: the one place that turns an error into a message and an exit code."""
 
-from __future__ import annotations
+# Before anything else is imported, `from __future__` included: `python -m` puts the working directory first among the
+# places that modules come from, and a json.py or yaml.py of the repository that is looked at must not become code.
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    sys.path.pop(0)
 
 import json
 import os
 import select
 import signal
-import sys
 import traceback
 from collections.abc import Sequence
 from types import FrameType

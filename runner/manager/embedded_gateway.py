@@ -57,7 +57,7 @@ class EmbeddedGateway:
         with self._log_path.open("ab") as log_file:
             self._said_from = log_file.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "runner", "gateway", *arguments],
+                [sys.executable, "-P", "-m", "runner", "gateway", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log_file,
