@@ -19,6 +19,7 @@ from runner.broker.ib_connection import IBSettings
 from runner.gateway.exchange import PaperExchange
 from runner.gateway.server import GatewayServer
 from runner.gateway.settings import GatewaySettings
+from runner.manager.app import deployment_of
 from runner.manager.strategy_manager import StrategyManager
 from runner.manager.sync import sync_rows
 from runner.model.events import Event, StrategyPhase
@@ -71,7 +72,9 @@ class Running:
 
     def start(self, *names: str) -> None:
         """Syncs the folder's specs and starts these strategies, or all; returns when they are warm or have failed."""
-        specs = {spec.name: spec for spec in load_folder(self.folder).specs}
+        specs = {
+            spec.name: spec for spec in load_folder(self.folder, deployment=deployment_of(self.manager.config)).specs
+        }
         sync_rows(self.manager.strategies, list(specs.values()), self.folder)
         for name in names or sorted(specs):
             self.manager.start_strategy(name, specs.get(name))

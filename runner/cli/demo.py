@@ -50,6 +50,7 @@ def demo(ctx: click.Context, years: float, start: date | None) -> None:
         state_dir=None if settings.state_dir is None else config.state_dir,
         years=years,
         start=start,
+        plugins_allow=config.plugins_allow,
     )
     from runner.manager.demo import run_demo
 

@@ -16,14 +16,11 @@ class ExitRules:
 
     def __init__(self, exits: Mapping[str, ExitBlock]) -> None:
         self.exits = dict(exits)
+        self.warmup: int = max((block.warmup for block in exits.values()), default=0)
+        """Bars of history before every exit can say something; 0 without exits."""
 
     def __bool__(self) -> bool:
         return bool(self.exits)
-
-    @property
-    def warmup(self) -> int:
-        """Bars of history before every exit can say something; 0 without exits."""
-        return max((block.warmup for block in self.exits.values()), default=0)
 
     def leave(self, panel: Panel) -> FloatArray:
         """(T, N) what must be left after each bar: `LEAVE_LONG`, `LEAVE_SHORT`, `LEAVE_BOTH`, else 0.
@@ -38,7 +35,7 @@ class ExitRules:
                 leave_long, leave_short = block.compute(panel)
                 long |= _sides(leave_long, panel)
                 short |= _sides(leave_short, panel)
-            except Exception as error:
+            except BaseException as error:
                 error.add_note(f"in exit {name} ({block.name})")
                 raise
         return np.where(long & short, LEAVE_BOTH, np.where(long, LEAVE_LONG, np.where(short, LEAVE_SHORT, 0.0)))

@@ -41,11 +41,8 @@ class Pipeline:
         self.combine = combine
         self.sizing = sizing
         self.params = params
-
-    @property
-    def warmup(self) -> int:
+        self.warmup: int = max(sizing.warmup, *(signal.warmup for signal in signals.values()))
         """Bars of history before every instrument has a wanted weight."""
-        return max(self.sizing.warmup, *(signal.warmup for signal in self.signals.values()))
 
     def evaluate(self, panel: Panel) -> Evaluation:
         """Scores and weights of every row of the panel.
@@ -57,17 +54,17 @@ class Pipeline:
         for name, signal in self.signals.items():
             try:
                 scores[name] = _scores(signal.compute(panel), panel)
-            except Exception as error:
+            except BaseException as error:
                 error.add_note(f"in signal {name} ({signal.name})")
                 raise
         try:
             combined = _scores(self.combine.compute(scores), panel)
-        except Exception as error:
+        except BaseException as error:
             error.add_note(f"in combine ({self.combine.name})")
             raise
         try:
             weights = _shaped(self.sizing.compute(panel, combined, self.params), panel)
-        except Exception as error:
+        except BaseException as error:
             error.add_note(f"in sizing ({self.sizing.name})")
             raise
         return Evaluation(scores=scores, combined=combined, weights=weights)

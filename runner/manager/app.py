@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from runner import plugins
 from runner.broker.ib_connection import IBSettings
 from runner.errors import ConfigError, ExitCode, RunnerError
 from runner.manager.control import ControlServer
@@ -74,7 +75,7 @@ def reloading(manager: StrategyManager) -> Iterator[ReloadService]:
     loosening = config.loosening or ("confirm" if config.ib.mode == "live" else "auto")
     service = ReloadService(
         manager,
-        Deployment.of(config),
+        deployment_of(config),
         ReloadSettings(loosening=Loosening(loosening)),
         SystemClock(),
         mode=WatchMode(config.watch_mode),
@@ -133,6 +134,12 @@ class StopSignals:
         if self._tell is None:
             raise _Stopped
         self._tell()
+
+
+def deployment_of(config: RunnerConfig) -> Deployment:
+    """What files are judged against, with the plugged-in blocks of the allowed packages. These are imported here, once
+    for the life of the process: what is installed or changed later needs a restart."""
+    return Deployment.of(config, plugins.load(config.plugins_allow))
 
 
 def report_problems(folder: Folder) -> None:

@@ -69,7 +69,10 @@ def run_demo(options: DemoOptions, progress: Callable[[DemoProgress], None]) -> 
     days = replayed_sessions(options)
     state_dir = prepared_state_dir(options.state_dir)
     config = RunnerConfig(
-        state_dir=state_dir, strategies_dir=options.strategies_dir, strategies_python=(options.strategies_dir,)
+        state_dir=state_dir,
+        strategies_dir=options.strategies_dir,
+        strategies_python=(options.strategies_dir,),
+        plugins_allow=options.plugins_allow,
     )
     gateway = GatewayConfig(speed="max", step="day", start=days[0].day, end=days[-1].day, enforce_limits=False)
     with open_manager(config, gateway=gateway) as manager, reloading(manager) as service:

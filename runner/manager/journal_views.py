@@ -56,6 +56,8 @@ def status_view(journal: Journal, name: str | None) -> dict[str, Any]:
                 "orders_today": None,
                 "exposure": None,
                 "target_weight": None,
+                "code": [],
+                "code_changed": None,
             }
             for strategy in names
         ],

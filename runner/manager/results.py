@@ -19,6 +19,8 @@ class DemoOptions:
     """Length of market history to trade through, above 0."""
     start: date | None = None
     """First session to trade, or None: the last `years` of the shipped data."""
+    plugins_allow: tuple[str, ...] = ()
+    """Packages whose hooks and blocks the strategies may use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,8 @@ class Runtime:
     """Why nothing may be opened until its file is in order again, else empty."""
     held: bool = False
     """Its file is gone; it is kept for the positions that it holds."""
+    code_changed: bool = False
+    """Whether the same file ran other hooks or plugged-in blocks at its last start."""
     loss_latched_on: date | None = None
     reconciling: bool = True
     """Until the session's first snapshot has been folded in."""

@@ -27,6 +27,7 @@ from runner.broker.pacing import RATE_PER_S, Pacer
 from runner.broker.recovery import restore
 from runner.errors import ConfigError
 from runner.manager.broker_loop import BrokerLoop
+from runner.manager.code_trail import note_code
 from runner.manager.identity import bind_account, runner_id
 from runner.manager.loading import load_strategy_class, resolve_filename
 from runner.manager.master import GatewayBooks, MasterSession
@@ -249,6 +250,8 @@ class StrategyManager:
         if any(latch.kind == "daily_loss" for latch in self.journal.latches(strategy_symbol, today)):
             runtime.loss_latched_on = today
         self._runtimes.add(runtime)
+        if runtime.spec is not None:
+            runtime.code_changed = note_code(runtime.spec, self.journal, self.clock, self.publish)
         self.journal.set_operator_state(
             strategy_symbol, "paused" if runtime.operator_paused else None, runtime.operator_paused
         )
@@ -332,6 +335,11 @@ class StrategyManager:
         return Hooks(spec.name, self, load_hooks(spec.hooks, self.config.plugins_allow))
 
     def _spec_runtime(self, spec: StrategySpec, client_id: int) -> Runtime:
+        if spec.not_loaded:
+            raise ConfigError(
+                f"{spec.name} uses {', '.join(spec.not_loaded)}, which was not there when the runner started",
+                hint="restart the runner: plugged-in blocks are imported once",
+            )
         hooks = self._hooks_of(spec)
         row = self.strategies.get(spec.name)
         instance = SpecStrategy(

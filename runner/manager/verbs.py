@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 from runner.errors import ConfigError, ExitCode, RunnerError
+from runner.manager.code_trail import code_of
 from runner.manager.control import Stream, Verb
 from runner.manager.journal_views import events_view, fills_view, orders_view, position_row
 from runner.manager.reload.service import ReloadService
@@ -103,6 +105,8 @@ class Verbs:
             "orders_today": books.trades_today(runtime.name, today),
             "exposure": round(float(exposure / equity), 6) if equity else 0.0,
             "target_weight": runtime.params.target_weight,
+            "code": [asdict(one) for one in code_of(runtime.spec)] if runtime.spec is not None else [],
+            "code_changed": runtime.code_changed,
         }
 
     async def positions(self, args: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,9 +22,22 @@ class HookWorkers:
         if worker is None:
             worker = self._of[strategy] = ThreadPoolExecutor(1, thread_name_prefix=f"hook-{strategy}")
         async with asyncio.timeout(timeout_s):
-            return await asyncio.get_running_loop().run_in_executor(worker, call)
+            return await asyncio.get_running_loop().run_in_executor(worker, _contained, call)
 
     def close(self) -> None:
         """Lets go of the threads; what still runs in one is not waited for."""
         for worker in self._of.values():
             worker.shutdown(wait=False, cancel_futures=True)
+
+
+def _contained(call: Callable[[], T]) -> T:
+    """What user code raises, as something that no event loop ends at: SystemExit would take the broker loop with it."""
+    try:
+        return call()
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            raise
+        contained = RuntimeError(f"it raised {type(error).__name__}, which would end more than this call")
+        for note in getattr(error, "__notes__", ()):
+            contained.add_note(note)
+        raise contained from error

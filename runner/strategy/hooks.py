@@ -5,7 +5,6 @@ A hook that raises or misses its deadline stops its own strategy and nobody else
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,10 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
+from runner import plugins
+from runner.catalog import Unusable
 from runner.errors import HookError
+from runner.spec.spec import HOOK_ARGUMENTS
 from runner.strategy.host import StrategyHost
 
 HOOK_DEADLINE_S = 2.0
@@ -89,21 +91,11 @@ class Hooks:
 
 
 def load_hooks(references: Mapping[str, str], allowed: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
-    """Imports `package.module:function` references. HookError when one is not allowed, missing or not callable."""
+    """Imports the hooks of a file, by their points. HookError when one is not allowed, missing or cannot be called."""
     calls: dict[str, Callable[..., Any]] = {}
     for point, reference in references.items():
-        module_name, _, function_name = reference.partition(":")
-        package = module_name.partition(".")[0]
-        if package not in allowed:
-            raise HookError(
-                f"hook {reference} is outside the allowed packages",
-                hint=f'hooks run as code; if you trust it, add "{package}" to plugins.allow in runner.yaml and restart',
-            )
-        try:
-            call = getattr(importlib.import_module(module_name), function_name)
-        except Exception as error:  # importing runs foreign code, which may raise anything
-            raise HookError(f"hook {reference} cannot be loaded: {type(error).__name__}: {error}") from error
-        if not callable(call):
-            raise HookError(f"hook {reference} is not a function")
-        calls[point] = call
+        found = plugins.load_hook(reference, allowed, HOOK_ARGUMENTS[point])
+        if isinstance(found, Unusable):
+            raise HookError(f"hook {reference} {found.message}", hint=found.hint)
+        calls[point] = found
     return calls

@@ -42,7 +42,8 @@ log = logging.getLogger("runner.strategy")
 
 
 class SpecStrategy(BaseStrategy):
-    """Runs one `StrategySpec`. It never blocks, so it lives on the broker loop; its hooks do not."""
+    """Runs one `StrategySpec`. It never blocks, so it lives on the broker loop; its hooks and the blocks of other
+    packages do not."""
 
     placement: ClassVar[Literal["thread", "broker"]] = "broker"
 
@@ -175,7 +176,7 @@ class SpecStrategy(BaseStrategy):
 
     async def _foresight(self, version: Version, *, evaluate: bool) -> Foresight:
         panel = version.buffer.panel()
-        opinions = version.decider.opinions(panel, version.evaluated(panel, None) if evaluate else None)
+        opinions = await version.opinions(panel, version.evaluated(panel, None) if evaluate else None)
         situation = await self._situation(version, self.clock.now())
         outcome = version.decider.decide(panel, opinions, version.began(panel), situation, self._memory)
         prices = [self.strategy_manager.last_price(instrument.con_id) for instrument in version.universe]
@@ -355,7 +356,7 @@ class SpecStrategy(BaseStrategy):
             await self._cancel(self.broker.open_orders())
         version = self.version
         panel = version.buffer.panel()
-        opinions = version.decider.opinions(panel, version.evaluated(panel, completed) if evaluate else None)
+        opinions = await version.opinions(panel, version.evaluated(panel, completed) if evaluate else None)
         began = version.began(panel)
         situation = await self._situation(version, at)
         outcome = version.decider.decide(panel, opinions, began, situation, self._memory)

@@ -24,7 +24,8 @@ from runner.model.instruments import Instrument, InstrumentQuery
 from runner.model.panel import Panel
 from runner.model.sessions import CALENDAR_OF_EXCHANGE, sessions
 from runner.spec.spec import OnRemove, StrategySpec
-from runner.strategy.deciding import Decider, newest_rows, until, with_quiet_bars
+from runner.strategy.deciding import Decider, Opinions, newest_rows, until, with_quiet_bars
+from runner.strategy.foreign import ask_blocks
 from runner.strategy.hooks import Hooks
 from runner.strategy.host import StrategyHost
 from runner.strategy.rounds import Rounds, bar_began
@@ -52,6 +53,7 @@ class Version:
     buffer: PanelBuffer
     feed: Feed
     hooks: Hooks
+    host: StrategyHost
 
     def began(self, panel: Panel) -> list[datetime | None]:
         """When the newest bar of each instrument began."""
@@ -63,6 +65,10 @@ class Version:
     def evaluated(self, panel: Panel, completed: datetime | None) -> Panel:
         """The bars that a decision is made on: up to those that began at `completed`, else with those in progress."""
         return until(panel, completed) if completed else with_quiet_bars(panel)
+
+    async def opinions(self, panel: Panel, evaluated: Panel | None) -> Opinions:
+        """What the blocks say; see `Decider.opinions`."""
+        return await ask_blocks(self.host, self.spec, lambda: self.decider.opinions(panel, evaluated))
 
     def shares_bars_with(self, other: Version) -> bool:
         """Whether both look at the same feed."""
@@ -109,8 +115,11 @@ class Workshop:
         universe = (*listed, *(instrument for instrument in held if instrument.con_id not in named))
         calendar = self._calendar(spec, listed)
         timetable = Timetable(spec.schedule, await asyncio.to_thread(sessions, calendar))
-        pipeline = Pipeline(spec.signals, spec.combine, spec.sizing, spec.params)
-        exits = ExitRules(spec.exits)
+        pipeline, exits = await ask_blocks(
+            self.host,
+            spec,
+            lambda: (Pipeline(spec.signals, spec.combine, spec.sizing, spec.params), ExitRules(spec.exits)),
+        )
         history = max(spec.bars.history, pipeline.warmup + 1, exits.warmup + 1)
         decider = Decider(universe, pipeline, exits, listed=len(listed), leaving=spec.on_remove is OnRemove.FLATTEN)
         params = spec.params
@@ -136,10 +145,11 @@ class Workshop:
             buffer=buffer,
             feed=feed,
             hooks=hooks,
+            host=self.host,
         )
         try:
             panel = buffer.panel()
-            decider.opinions(panel, version.evaluated(panel, None))  # what raises now would raise at the first decision
+            await version.opinions(panel, version.evaluated(panel, None))  # what raises now would raise at a decision
         except BaseException:
             if reused is None:
                 await feed.close()
@@ -153,10 +163,9 @@ class Workshop:
         queries = universe.of_library(await asyncio.to_thread(self.host.library_symbols, universe.library))
         if not queries:
             raise SpecError(f"{self.strategy}: library {universe.library} lists no symbols")
-        try:
-            spec.sizing.check([query.symbol for query in queries], spec.params)
-        except ValueError as error:
-            raise SpecError(f"{self.strategy}: sizing does not fit library {universe.library}: {error}") from None
+        misfit = await ask_blocks(self.host, spec, lambda: _misfit(spec, [query.symbol for query in queries]))
+        if misfit:
+            raise SpecError(f"{self.strategy}: sizing does not fit library {universe.library}: {misfit}")
         return list(queries)
 
     def _calendar(self, spec: StrategySpec, listed: Sequence[Instrument]) -> str:
@@ -180,6 +189,15 @@ class Workshop:
             following=self.host.clock.following,
             after=current.rounds.last if current is not None and same_bars else None,
         )
+
+
+def _misfit(spec: StrategySpec, symbols: Sequence[str]) -> str:
+    """Why the sizing cannot deal with these symbols; empty when it can."""
+    try:
+        spec.sizing.check(symbols, spec.params)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _rows(history: int, universe: Sequence[Instrument]) -> int:
