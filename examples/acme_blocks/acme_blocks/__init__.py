@@ -1,0 +1,1 @@
+"""Blocks and hooks of one's own for the strategy runner."""
