@@ -39,19 +39,26 @@ def role_of(name: str) -> FileRole | None:
     return FileRole.LOOKALIKE if _LOOKS_LIKE.match(name) else None
 
 
-def walk(root: Path, *, unreadable: Callable[[Path, OSError], None] | None = None) -> Iterator[Path]:
+def walk(root: Path) -> Iterator[Path]:
+    """The paths of `entries`."""
+    return (Path(entry.path) for entry in entries(root))
+
+
+def entries(root: Path, *, unreadable: Callable[[Path, OSError], None] | None = None) -> Iterator[os.DirEntry[str]]:
     """Files under `root` by name, editors' droppings left out; folders that a link leads outside are not entered.
 
     Raises OSError when `root` cannot be listed. A folder below it, or an entry that cannot even be looked at, is handed
     to `unreadable`; without that, a folder raises and an entry is left out.
     """
-    return _walk(root, root.resolve(), 0, unreadable)
+    return _entries(str(root), Path(os.path.realpath(root)), 0, unreadable)
 
 
-def _walk(folder: Path, within: Path, depth: int, unreadable: Callable[[Path, OSError], None] | None) -> Iterator[Path]:
+def _entries(
+    folder: str, within: Path, depth: int, unreadable: Callable[[Path, OSError], None] | None
+) -> Iterator[os.DirEntry[str]]:
     try:
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+        with os.scandir(folder) as listed:
+            found = sorted(listed, key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError):
         if depth == 0:
             raise
@@ -59,20 +66,19 @@ def _walk(folder: Path, within: Path, depth: int, unreadable: Callable[[Path, OS
     except OSError as exc:
         if depth == 0 or unreadable is None:
             raise
-        unreadable(folder, exc)
+        unreadable(Path(folder), exc)
         return
     for entry in found:
         if _DROPPING.match(entry.name) or entry.name == "__pycache__":
             continue
-        path = Path(folder, entry.name)
         try:
             is_folder = entry.is_dir()
-            inside = is_folder and (not entry.is_symlink() or path.resolve().is_relative_to(within))
+            inside = is_folder and (not entry.is_symlink() or Path(entry.path).resolve().is_relative_to(within))
         except (OSError, RuntimeError) as exc:  # RuntimeError: links in a circle
             if unreadable is not None:
-                unreadable(path, exc if isinstance(exc, OSError) else OSError(str(exc)))
+                unreadable(Path(entry.path), exc if isinstance(exc, OSError) else OSError(str(exc)))
             continue
         if not is_folder:
-            yield path
+            yield entry
         elif inside and depth < MAX_FOLDER_DEPTH:
-            yield from _walk(path, within, depth + 1, unreadable)
+            yield from _entries(entry.path, within, depth + 1, unreadable)
