@@ -75,15 +75,17 @@ class Unsettled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MassDeletionHeld:
-    """So many files are missing that it looks like an accident: none of them is reported gone. `paths` are all that
-    are held now; said again when there are more."""
+    """So many files are missing that it looks like an accident: none of them is reported gone.
+
+    `paths` are all that are held; said again when there are more. One that comes back is no longer held without a word.
+    """
 
     paths: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MassDeletionReleased:
-    """Nothing is held any more. Approved: `Gone` follows for each path. Else files have come back, and what is still
+    """These are not held any more. Approved: `Gone` follows for each. Else enough have come back, and what is still
     missing has its grace once more."""
 
     paths: tuple[Path, ...]

@@ -33,7 +33,7 @@ from runner.manager.watch.events import (
     Unsettled,
     Waiting,
 )
-from runner.manager.watch.scan import FileStat, Place, Reading, Scan, reason_of
+from runner.manager.watch.scan import FILE_ROLES, FileStat, Place, Reading, Scan, reason_of
 from runner.spec.names import role_of
 
 END_MARKER = b"..."
@@ -128,6 +128,8 @@ class FileMachine:
         self._is_risky = is_risky
         self._identity = identity
         self._files: dict[Path, _File] = {}
+        self._missing: dict[Path, _File] = {}
+        """Those of them that the last scan did not find."""
         self._blocked: dict[Path, str] = {}
         """Folders that cannot be read → why."""
         self._held: set[Path] = set()
@@ -152,6 +154,7 @@ class FileMachine:
             self._hash_all, self._hash_all_at = False, now + self._settings.hash_all_s
         events: list[FileEvent] = []
         self._take_in(scan, events)
+        self._missing = {path: file for path, file in self._files.items() if file.phase is Phase.MISSING}
         for path, file in list(self._files.items()):
             if not file.in_sight:
                 continue
@@ -188,13 +191,13 @@ class FileMachine:
         self._hash_all = True
 
     def approve_deletions(self) -> tuple[FileEvent, ...]:
-        """Let what is held be gone."""
-        if not self._held:
+        """Let what is held be gone, but for what the last scan could not look for."""
+        paths = tuple(sorted(path for path in self._held if self._files[path].in_sight))
+        if not paths:
             return ()
-        paths = tuple(sorted(self._held))
-        self._held.clear()
+        self._held.difference_update(paths)
         for path in paths:
-            del self._files[path]
+            del self._files[path], self._missing[path]
         return (MassDeletionReleased(paths=paths, approved=True), *(Gone(path=path) for path in paths))
 
     @property
@@ -210,8 +213,7 @@ class FileMachine:
     @property
     def missing(self) -> tuple[Path, ...]:
         """Files that are missing and may come back: those of which nothing has been said yet."""
-        missing = (path for path, file in self._files.items() if file.phase is Phase.MISSING)
-        return tuple(sorted(path for path in missing if path not in self._held))
+        return tuple(sorted(self._missing.keys() - self._held))
 
     @property
     def held(self) -> tuple[Path, ...]:
@@ -246,7 +248,7 @@ class FileMachine:
     def _take_in_unreadable(self, scan: Scan, events: list[FileEvent]) -> None:
         blocked: dict[Path, str] = {}
         for path, reason in scan.unreadable.items():
-            if role_of(path.name) is None:
+            if role_of(path.name) not in FILE_ROLES:
                 blocked[path] = reason
                 if path not in self._blocked:
                     events.append(Unreadable(path=path, reason=reason))
@@ -291,6 +293,9 @@ class FileMachine:
             retry_at = self._now + self._settings.retry_s
             self._cannot_be_read(path, file, reason_of(exc), events, retry_at=retry_at)
             return None
+        if reading.stat != file.stat:
+            self._changed(file, reading.stat)
+            return None
         if file.unreadable:
             file.unreadable = False
             events.append(Readable(path=path))
@@ -326,8 +331,8 @@ class FileMachine:
         if file.settled is not None and file.settled.sha256 == content.sha256:
             self._settle(path, file, content, None, events)
             return
-        old = self._missing_with(path, content)
         # A content that was settled elsewhere is whole, whatever it was written over.
+        old = self._missing_with(path, content) if content.data.strip() else None
         file.waiting, needed_s = self._needed(path, file, content) if old is None else (Waiting.CHANGING, 0.0)
         file.look_at = file.changed_at + needed_s
         if self._now >= file.look_at:
@@ -339,7 +344,7 @@ class FileMachine:
         if settings.require_end_marker and not _has_end_marker(content.data):
             return Waiting.NO_END_MARKER, math.inf
         if not content.data.strip():
-            return Waiting.BLANK, settings.quiet_s
+            return Waiting.BLANK, settings.blank_s
         if file.judged != content.sha256:
             file.judged, file.is_risky = content.sha256, self._ask_whether_risky(path, content.data)
         return (Waiting.RISKY, settings.brake_s) if file.is_risky else (Waiting.CHANGING, settings.quiet_s)
@@ -356,6 +361,7 @@ class FileMachine:
         before = file.settled
         if old is not None:
             before = self._files.pop(old).settled
+            del self._missing[old]
             events.append(Moved(old=old, new=path))
         if before is None or before.sha256 != content.sha256 or file.unsettled:
             events.append(Settled(path=path, content=content.data, sha256=content.sha256))
@@ -363,23 +369,23 @@ class FileMachine:
         file.unsettled, file.look_at, file.judged = False, math.inf, ""
         self._enter(file, Phase.SETTLED)
 
-    def _missing(self, like: Path) -> list[tuple[Path, _Content]]:
+    def _missing_like(self, like: Path) -> list[tuple[Path, _Content]]:
         """Missing files that one at `like` may be: those of its name first, then by name."""
         role = role_of(like.name)
         missing = [
             (path, file.settled)
-            for path, file in self._files.items()
-            if file.phase is Phase.MISSING and file.settled is not None and role_of(path.name) is role
+            for path, file in self._missing.items()
+            if file.settled is not None and role_of(path.name) is role
         ]
         return sorted(missing, key=lambda one: (one[0].name != like.name, one[0]))
 
     def _missing_with(self, path: Path, content: _Content) -> Path | None:
         """The missing file that had this very content."""
-        return next((other for other, settled in self._missing(path) if settled.sha256 == content.sha256), None)
+        return next((other for other, settled in self._missing_like(path) if settled.sha256 == content.sha256), None)
 
     def _missing_as(self, path: Path, file: _File, content: _Content) -> Path | None:
         """The missing file whose strategy this content is, when the file has not been that strategy's already."""
-        missing = self._missing(path)
+        missing = self._missing_like(path)
         own = self._whose(content) if missing else None
         if own is None or (file.settled is not None and self._whose(file.settled) == own):
             return None
@@ -395,8 +401,7 @@ class FileMachine:
     # What is missing
 
     def _judge_missing(self, place: Place | None, events: list[FileEvent]) -> None:
-        settings, now = self._settings, self._now
-        missing = {path: file for path, file in self._files.items() if file.phase is Phase.MISSING}
+        settings, now, missing = self._settings, self._now, self._missing
         looks_like_accident = bool(missing) and self._is_mass(len(missing), place)
         if self._held and not (looks_like_accident and self._held & missing.keys()):
             events.append(MassDeletionReleased(paths=tuple(sorted(self._held)), approved=False))
@@ -404,8 +409,9 @@ class FileMachine:
                 missing[path].since = now
             self._held.clear()
         self._held &= missing.keys()
-        # A new file that is being written may be a missing one under another name: its content will tell.
-        patience_s = settings.unsettled_s if self._new_ones_settle() else settings.grace_s
+        # A file that is in the writing may be a missing one under another name: its content will tell.
+        in_writing = any(self._is_settling(file) for file in self._files.values())
+        patience_s = settings.unsettled_s if in_writing else settings.grace_s
         due = [
             path
             for path, file in missing.items()
@@ -416,7 +422,7 @@ class FileMachine:
             events.append(MassDeletionHeld(paths=tuple(sorted(missing))))
         elif due:
             for path in due:
-                del self._files[path]
+                del self._files[path], missing[path]
                 events.append(Gone(path=path))
         if place is not None and not missing:
             self._device = place.device
@@ -425,11 +431,8 @@ class FileMachine:
         """Whether this many missing files are more than somebody would delete at once, or the volume is another one."""
         count = self.count
         many = missing > 1 and missing >= self._settings.mass_fraction * count
-        elsewhere = place is not None and self._device is not None and place.device != self._device
+        elsewhere = self._device is not None and (place is None or place.device != self._device)
         return many or missing == count or elsewhere
-
-    def _new_ones_settle(self) -> bool:
-        return any(file.settled is None and self._is_settling(file) for file in self._files.values())
 
     @staticmethod
     def _is_settling(file: _File) -> bool:

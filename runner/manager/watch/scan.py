@@ -6,10 +6,11 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from runner.spec.load import MAX_BYTES
-from runner.spec.names import MAX_FILES, FileRole, role_of, walk
+from runner.spec.names import MAX_FILES, FileRole, entries, role_of
 
 FILE_ROLES = (FileRole.STRATEGY, FileRole.BASE)
 
@@ -69,23 +70,20 @@ def take_scan(root: Path) -> Scan:
     try:
         place = find_place(root)
         # The tree is walked where it really is: when a link is swapped meanwhile, this is the whole of one of the two.
-        skipped = len(place.real.parts)
-
-        def shown(path: Path) -> Path:
-            return root.joinpath(*path.parts[skipped:])
+        given, skipped = str(root), len(os.path.join(place.real, ""))
 
         def refuse(path: Path, error: OSError) -> None:
             if role_of(path.name) in FILE_ROLES or not path.is_symlink():
-                unreadable[shown(path)] = reason_of(error)
+                unreadable[_path(given, str(path)[skipped:])] = reason_of(error)
 
-        for path in walk(place.real, unreadable=refuse):
-            if role_of(path.name) not in FILE_ROLES:
+        for entry in entries(place.real, unreadable=refuse):
+            if role_of(entry.name) not in FILE_ROLES:
                 continue
-            found = _look_at(path)
+            found, path = _look_at(entry), _path(given, entry.path[skipped:])
             if isinstance(found, FileStat):
-                files[shown(path)] = found
+                files[path] = found
             elif found:
-                unreadable[shown(path)] = found
+                unreadable[path] = found
             if len(files) > MAX_FILES:
                 return Scan(
                     root=root, place=place, files={}, unreadable={root: f"it holds more than {MAX_FILES} files"}
@@ -108,10 +106,14 @@ def find_place(root: Path) -> Place:
 def read_file(path: Path) -> Reading:
     """Read a file, a little more than a strategy may have at most. Raises OSError, also for what is no regular file."""
     # Not blocking: a pipe that nobody writes to would stop us for ever.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("it is not a regular file")
-        content = stream.read(MAX_BYTES + 1)
+        with open(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
     return Reading(content, _stat_of(os.stat(path)))
 
 
@@ -121,13 +123,19 @@ def reason_of(error: OSError) -> str:
     return reason[:1].lower() + reason[1:]
 
 
-def _look_at(path: Path) -> FileStat | str:
+@lru_cache(maxsize=2 * MAX_FILES)
+def _path(root: str, below: str) -> Path:
+    """The same objects in every scan: to make and hash them anew would be most of what a scan costs."""
+    return Path(root, below)
+
+
+def _look_at(entry: os.DirEntry[str]) -> FileStat | str:
     """Why not, when it cannot be looked at; empty when it is gone."""
     try:
-        info = os.stat(path)
+        info = entry.stat()
     except FileNotFoundError:
         # What a link leads to may be on a volume that is not mounted: the file is there, its content is out of reach.
-        return "the link leads nowhere" if path.is_symlink() else ""
+        return "the link leads nowhere" if os.path.islink(entry.path) else ""
     except OSError as exc:
         return reason_of(exc)
     return _stat_of(info) if stat.S_ISREG(info.st_mode) else "it is not a regular file"
