@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,11 @@ WRITES: list[type[FileSystemEvent]] = [
 """What is listened to. Not that files were opened or read, which we do ourselves at every hint."""
 
 log = logging.getLogger("runner.watch")
+
+# watchdog 7.1 calls it an error when one of its own threads is told to end, and warns when it is told twice of a new
+# folder in a new folder. Neither matters, and whether it still hears is looked at with every scan.
+logging.getLogger("watchdog.observers.inotify").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
 
 
 class Hints:

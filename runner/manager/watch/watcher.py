@@ -17,7 +17,7 @@ from runner.manager.watch.events import FileEvent, Gone, Moved, Readable, Settle
 from runner.manager.watch.hints import Hints
 from runner.manager.watch.machine import FileMachine
 from runner.manager.watch.mounts import remote_type
-from runner.manager.watch.scan import Place, Scan, find_place, reason_of, take_scan
+from runner.manager.watch.scan import Place, find_place, reason_of, take_scan
 from runner.model.clock import Clock
 
 STOP_TIMEOUT_S = 5.0
@@ -27,7 +27,7 @@ BURST_S = 0.005
 MIN_GAP_S = 0.02
 """Between two scans."""
 LOAD = 0.2
-"""Share of the time that scans take at most, however often they are asked for."""
+"""Share of the time that scans and what follows from them take at most, however often they are asked for."""
 HINTS_RETRY_S = 60.0
 """Between two attempts to be told of changes after the system's limits did not allow it: they can be raised."""
 
@@ -55,8 +55,8 @@ class WatchStatus:
     watching_since: datetime | None = None
     """Since when the system tells of changes in this very folder; None while it does not."""
     last_scan: datetime | None = None
-    scan_s: float = 0.0
-    """How long the last scan took."""
+    look_s: float = 0.0
+    """How long the last scan took, with what followed from it."""
     last_hint: datetime | None = None
     """When the system last told of something."""
     blind: Mapping[str, int] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Watcher:
         self._machine = machine
         self._on_events = on_events
         self._clock = clock
-        self._mode = mode
+        self._mode = WatchMode(mode)
         self._rescan_s, self._poll_s = rescan_s, poll_s
         self._hints = Hints(self._heard)
         self._place: Place | None = None
@@ -153,8 +153,8 @@ class Watcher:
             return not self._ended and self._done >= scan and self._status.is_settled
 
     def approve_deletions(self) -> tuple[Path, ...]:
-        """Let the files that are held be gone, after a last look whether they are back. Returns them; none when the
-        watcher does not run, TimeoutError when it does not answer within APPROVAL_TIMEOUT_S."""
+        """Let the files that are held be gone, after a last look whether they are back. Returns those that are gone
+        once `on_events` has been told; none when the watcher does not run, TimeoutError after APPROVAL_TIMEOUT_S."""
         if self._ended:
             return ()
         request: Future[tuple[Path, ...]] = Future()
@@ -190,7 +190,7 @@ class Watcher:
         """Until the next scan is due or wanted, but for the gap that bounds the load."""
         status = self._status
         ended = self._clock.monotonic()
-        self._stopping.wait(max(MIN_GAP_S, status.scan_s * (1 - LOAD) / LOAD))
+        self._stopping.wait(max(MIN_GAP_S, status.look_s * (1 - LOAD) / LOAD))
         at = ended + (self._rescan_s if self._hints.active else self._poll_s)
         due = self._machine.next_due()
         left = (at if due is None else min(at, due)) - self._clock.monotonic()
@@ -204,22 +204,31 @@ class Watcher:
             pass
 
     def _look(self) -> None:
-        began = self._clock.monotonic()
         with self._looked:
             self._begun += 1
         last_hint = self._status.last_hint
         if self._hinted:
             # Before the scan: what is hinted at from here on may not be in it.
             self._hinted, self._announced, last_hint = False, True, self._clock.now()
-        self._keep_hearing(began)
+        self._keep_hearing(self._clock.monotonic())
+        began = self._clock.monotonic()
         scan = take_scan(self._root)
-        scanned = self._clock.monotonic()
-        events = list(self._machine.observe(scan, scanned))
+        events = self._machine.observe(scan, self._clock.monotonic())
+        took_s = self._clock.monotonic() - began
         self._notice_silence(events)
-        events += self._approve()
-        if events:
-            self._hand_over(events)
-        self._publish(scan, last_hint, scanned - began)
+        requests = self._asked_for_approval()
+        approved = self._machine.approve_deletions() if requests else ()
+        if events or approved:
+            self._hand_over((*events, *approved))
+        self._publish(last_hint, took_s)
+        for request in requests:
+            request.set_result(tuple(event.path for event in approved if isinstance(event, Gone)))
+
+    def _asked_for_approval(self) -> list[Future[tuple[Path, ...]]]:
+        requests = []
+        while not self._approvals.empty():
+            requests.append(self._approvals.get())
+        return [request for request in requests if request.set_running_or_notify_cancel()]
 
     def _hand_over(self, events: Sequence[FileEvent]) -> None:
         try:
@@ -227,22 +236,12 @@ class Watcher:
         except Exception:
             log.exception("handling %d changes of files raised", len(events))
 
-    def _approve(self) -> list[FileEvent]:
-        events: list[FileEvent] = []
-        while not self._approvals.empty():
-            request = self._approvals.get()
-            held = self._machine.held
-            events += self._machine.approve_deletions()
-            if request.set_running_or_notify_cancel():
-                request.set_result(held)
-        return events
-
-    def _publish(self, scan: Scan, last_hint: datetime | None, scan_s: float) -> None:
+    def _publish(self, last_hint: datetime | None, look_s: float) -> None:
         machine = self._machine
         status = replace(
             self._status,
             last_scan=self._clock.now(),
-            scan_s=scan_s,
+            look_s=look_s,
             last_hint=last_hint,
             blind=dict(self._blind),
             files=machine.count,
@@ -301,9 +300,13 @@ class Watcher:
         self._status = replace(self._status, mode=WatchMode.POLL, reason=reason, watching_since=None)
 
     def _went_blind(self, cause: str) -> None:
-        """Changes may have been missed; the scan finds them. The hints are set up anew."""
+        """Changes may have been missed; the scan finds them."""
         log.warning("changes in %s were not announced: %s", self._root, cause)
         self._blind[cause] += 1
+        self._hear_anew()
+
+    def _hear_anew(self) -> None:
+        """Set the hints up again with the next scan."""
         self._hints.close()
         self._place, self._retry_hints_at = None, 0.0
 
@@ -312,7 +315,8 @@ class Watcher:
         changed = any(isinstance(event, Settled | Moved | Gone) for event in events)
         if self._hints.active and changed and not self._announced and not self._hinted:
             self._went_blind("change not announced")
+            self.wake()
         elif any(isinstance(event, Readable) for event in events):
-            # The system was asked to watch what could not be read, and has said nothing.
-            self._hints.close()
-            self._place = None
+            # The system was asked to watch what could not be read, and has not refused.
+            self._hear_anew()
+            self.wake()
