@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install clients editor demo test kill-test fuzz lint docs check bench lock clean
+.PHONY: help install clients editor demo test kill-test watch-test fuzz lint docs check bench lock clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ FUZZ ?= 1000000
 SEED ?=
 fuzz: install ## try FUZZ (1000000) damaged and made-up strategy files on the loader; SEED repeats a run
 	$(BIN)/python tests/spec/fuzz.py --inputs $(FUZZ) $(SEED:%=--seed %)
+
+SAVES ?= 8
+watch-test: install ## let every kind of writer save SAVES times (8) and see that no half-written file is taken
+	RUNNER_SAVES=$(SAVES) $(BIN)/python -m pytest tests/manager/watch
 
 lint: install ## check format, style, types and import floors
 	$(BIN)/ruff format --check .

@@ -19,6 +19,7 @@ import loc
 import paper
 import replay
 import validate
+import watch
 from common import Table
 
 
@@ -33,6 +34,7 @@ def sections(quick: bool) -> dict[str, Callable[[], Sequence[Table]]]:
         "events": lambda: [events.measure(200 if quick else 5_000)],
         "paper": lambda: [paper.measure(20 if quick else 1_000, 10 if quick else 300)],
         "replay": lambda: [replay.measure(5 if quick else 60)],
+        "watch": lambda: [watch.measure(3 if quick else 200, 3 if quick else 50)],
         "latency": lambda: latency.tables(latency.measure_each(strategies, base_orders, together=quick)),
     }
 
