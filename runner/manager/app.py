@@ -37,6 +37,8 @@ from runner.store.state_dir import StateDir
 GATEWAY_STATE = "gateway.db"
 WARM_TIMEOUT_S = 3_600.0
 """How long the start waits for one strategy's history, which IB's pacing may stretch to many minutes."""
+LOOK_TIMEOUT_S = 60.0
+"""How long one look at the files may take, with everything that follows from it."""
 
 log = logging.getLogger("runner.app")
 
@@ -49,12 +51,12 @@ def run_daemon(
     watch: bool = True,
     ready: Callable[[], None] | None = None,
 ) -> int:
-    """Runs the strategies until SIGINT or SIGTERM, and returns the exit code.
+    """Runs the strategies until SIGINT or SIGTERM, and returns the exit code. SIGHUP looks at the files.
 
     A file with problems is reported; its strategy runs as it did last and opens nothing, the others run. With no
     strategy at all that could run it raises ConfigError, whose exit code 78 keeps a supervisor from trying again.
     """
-    with StopSignals() as signals:
+    with Signals() as signals:
         try:
             with open_manager(config) as manager, reloading(manager) as service:
                 starts = first_look(service, only)
@@ -102,20 +104,26 @@ class _Stopped(BaseException):
     """A signal came before there was anything that could be told to stop."""
 
 
-class StopSignals:
-    """SIGINT, SIGTERM and SIGHUP end the runner in good order, whatever it is doing. A second one ends it at once,
-    which loses nothing either: the next start finds everything in the journal and at IB."""
+class Signals:
+    """SIGINT and SIGTERM end the runner in good order, whatever it is doing. A second one ends it at once, which loses
+    nothing either: the next start finds everything in the journal and at IB.
+
+    SIGHUP means two things. The system sends it when the terminal is gone that the runner was started in: that ends the
+    runner as Ctrl-C does. Anybody else sends it to have the files looked at now, as to any daemon.
+    """
 
     def __init__(self) -> None:
         self._before: dict[signal.Signals, Any] = {}
         self._asked = False
         self._tell: Callable[[], object] | None = None
+        self._look: Callable[[], object] | None = None
+        self._had_terminal = has_terminal()
 
-    def __enter__(self) -> StopSignals:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-                continue  # nohup
-            self._before[number] = signal.signal(number, self._handle)
+    def __enter__(self) -> Signals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+            self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._hang_up)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,7 +134,20 @@ class StopSignals:
         """From now on a signal calls `tell`, in the main thread between two instructions; before, it raises."""
         self._tell = tell
 
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
+    def on_look(self, look: Callable[[], object]) -> None:
+        """From now on SIGHUP calls `look`, as above; before, the files have not been read for the last time."""
+        self._look = look
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            return  # the system and the shell both tell of a terminal that is gone
+        if self._had_terminal and not has_terminal():
+            self._stop(number, frame)
+        elif self._look is not None:
+            log.info("SIGHUP: looking at the files")
+            self._look()
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
         if self._asked:
             os._exit(ExitCode.INTERRUPTED)
         self._asked = True
@@ -140,6 +161,15 @@ def deployment_of(config: RunnerConfig) -> Deployment:
     """What files are judged against, with the plugged-in blocks of the allowed packages. These are imported here, once
     for the life of the process: what is installed or changed later needs a restart."""
     return Deployment.of(config, plugins.load(config.plugins_allow))
+
+
+def has_terminal() -> bool:
+    """Whether this process has a terminal that controls it: one that can be hung up, and was not yet."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def report_problems(folder: Folder) -> None:
@@ -271,15 +301,16 @@ def gateway_arguments(gateway: GatewayConfig, state_dir: Path) -> list[str]:
 async def _serve(
     manager: StrategyManager,
     service: ReloadService,
-    signals: StopSignals,
+    signals: Signals,
     *,
     watch: bool,
     ready: Callable[[], None] | None,
 ) -> int:
-    """Answers on the control socket until a signal comes."""
+    """Answers on the control socket, and looks at the files when SIGHUP comes, until a signal ends it."""
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    stop, look = asyncio.Event(), asyncio.Event()
     signals.on_stop(lambda: loop.call_soon_threadsafe(stop.set))
+    signals.on_look(lambda: loop.call_soon_threadsafe(look.set))
     verbs = Verbs(manager, service)
     asked = verbs.verbs() | ReloadVerbs(service).verbs()
     server = ControlServer(manager.config.state_dir, asked, verbs.streams())
@@ -287,16 +318,27 @@ async def _serve(
     service.start(watch=watch)
     opening = asyncio.create_task(asyncio.to_thread(_open_market, manager, ready))
     opening.add_done_callback(lambda task: stop.set() if task.exception() is not None else None)
+    looking = asyncio.create_task(_look_when_told(service, look))
     try:
         await stop.wait()
     finally:
+        looking.cancel()
         manager.stop_waiting()
+        await asyncio.to_thread(service.close)  # before the socket: commands that wait for a change get their answer
         await server.close()
         await opening
         if manager.master.following:
             # The market must not go on without the strategies: what it did meanwhile would come late into the books.
             await asyncio.to_thread(manager.finish_following)
     return ExitCode.OK
+
+
+async def _look_when_told(service: ReloadService, look: asyncio.Event) -> None:
+    """Looks at the files whenever `look` is set; once more when it is set meanwhile."""
+    while True:
+        await look.wait()
+        look.clear()
+        await asyncio.to_thread(service.rescan, LOOK_TIMEOUT_S)
 
 
 def _open_market(manager: StrategyManager, ready: Callable[[], None] | None) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import gc
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from runner.errors import NotConnected
 
 T = TypeVar("T")
 
@@ -70,3 +73,40 @@ class BrokerLoop:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Errands:
+    """Calls into the loop that may take long, and that are all let go of when the runner stops."""
+
+    def __init__(self, broker_loop: BrokerLoop) -> None:
+        self._broker_loop = broker_loop
+        self._lock = threading.Lock()
+        self._under_way: set[concurrent.futures.Future[Any]] = set()
+        self._abandoned = False
+
+    def call(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+        """As `BrokerLoop.call`. NotConnected once they are abandoned."""
+        with self._lock:
+            if self._abandoned:
+                work.close()
+                raise NotConnected("the runner stops")
+            future = asyncio.run_coroutine_threadsafe(work, self._broker_loop.loop)
+            self._under_way.add(future)
+        try:
+            return future.result(timeout_s)
+        except TimeoutError:
+            future.cancel()
+            raise
+        except concurrent.futures.CancelledError:
+            raise NotConnected("the runner stops") from None
+        finally:
+            with self._lock:
+                self._under_way.discard(future)
+
+    def abandon(self) -> None:
+        """Cancels what is under way, and refuses what comes."""
+        with self._lock:
+            self._abandoned = True
+            under_way = list(self._under_way)
+        for future in under_way:
+            future.cancel()

@@ -26,7 +26,7 @@ from runner.broker.order_gate import GateSettings, OrderGate
 from runner.broker.pacing import RATE_PER_S, Pacer
 from runner.broker.recovery import restore
 from runner.errors import ConfigError
-from runner.manager.broker_loop import BrokerLoop
+from runner.manager.broker_loop import BrokerLoop, Errands
 from runner.manager.code_trail import note_code
 from runner.manager.identity import bind_account, runner_id
 from runner.manager.loading import load_strategy_class, resolve_filename
@@ -128,7 +128,7 @@ class StrategyManager:
             )
             risk = ManagerRisk(self._runtimes, self.portfolio_manager, self.clock, self.master)
             self.gate = OrderGate(self.journal, risk, self.clock, GateSettings(runner_id=name), book)
-            self.versions = Versions(self._runtimes, self._broker_loop, self._hooks_of)
+            self.versions = Versions(self._runtimes, Errands(self._broker_loop), self._hooks_of)
             self.operator = Operator(
                 self._runtimes, self.journal, self.portfolio_manager, self.clock, self.publish, self.master.unlock
             )

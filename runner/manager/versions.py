@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runner.errors import NotConnected, RunnerError
-from runner.manager.broker_loop import BrokerLoop
+from runner.manager.broker_loop import Errands
 from runner.manager.runtime import Runtime, Runtimes
 from runner.spec.spec import StrategySpec
 from runner.strategy.hooks import Hooks
@@ -31,13 +31,17 @@ class Versions:
     """Called from threads that run no loop; blocks for as long as the limits above."""
 
     runtimes: Runtimes
-    broker_loop: BrokerLoop
+    errands: Errands
     hooks_of: Callable[[StrategySpec], Hooks]
 
     def is_running(self, name: str) -> bool:
         """Whether the strategy is there to take a version over."""
         runtime = self.runtimes.get(name)
         return runtime is not None and runtime.instance is not None and runtime.instance.is_running
+
+    def abandon(self) -> None:
+        """Nobody is waited for any more: the runner stops. What is under way ends with NotConnected."""
+        self.errands.abandon()
 
     def tighten(self, name: str, spec: StrategySpec) -> None:
         """The caps of `spec` are what the gate asks from the very next order on, whatever the strategy is doing."""
@@ -55,7 +59,7 @@ class Versions:
         instance = self._instance(name)
         hooks = self.hooks_of(spec)
         try:
-            return self.broker_loop.call(instance.prepare(spec, hooks, generation), PREPARE_TIMEOUT_S)
+            return self.errands.call(instance.prepare(spec, hooks, generation), PREPARE_TIMEOUT_S)
         except TimeoutError:
             raise NotReady(
                 f"the new version of {name} was not warm within {PREPARE_TIMEOUT_S:g} s",
@@ -66,21 +70,21 @@ class Versions:
         """Puts a prepared version in force between two moments of the strategy."""
         instance = self._instance(name)
         try:
-            self.broker_loop.call(instance.adopt(version), ADOPT_TIMEOUT_S)
+            self.errands.call(instance.adopt(version), ADOPT_TIMEOUT_S)
         except TimeoutError:
             raise NotReady(f"{name} did not come to the end of what it was doing in {ADOPT_TIMEOUT_S:g} s") from None
         self.note(name, version.spec, version.generation)
 
     def discard(self, name: str, version: Version) -> None:
         """Lets go of a prepared version that will not be used."""
-        self.broker_loop.call(self._instance(name).discard(version), ADOPT_TIMEOUT_S)
+        self.errands.call(self._instance(name).discard(version), ADOPT_TIMEOUT_S)
 
     def foresee(self, name: str, spec: StrategySpec) -> tuple[Foresight, Foresight, Foresight]:
         """What `spec` would send at a decision now, what the version in force would, and which stops of `spec` would
         trigger at once."""
         instance = self._instance(name)
         try:
-            return self.broker_loop.call(instance.foresee(spec, self.hooks_of(spec)), PREPARE_TIMEOUT_S)
+            return self.errands.call(instance.foresee(spec, self.hooks_of(spec)), PREPARE_TIMEOUT_S)
         except TimeoutError:
             raise NotReady(f"the new version of {name} was not warm within {PREPARE_TIMEOUT_S:g} s") from None
 
@@ -111,7 +115,7 @@ class Versions:
         """Cancels the strategy's orders and closes its positions at market."""
         instance = self._instance(name)
         try:
-            self.broker_loop.call(instance.flatten(reason="removed"), ADOPT_TIMEOUT_S)
+            self.errands.call(instance.flatten(reason="removed"), ADOPT_TIMEOUT_S)
         except TimeoutError:
             raise NotReady(f"{name} was not flat within {ADOPT_TIMEOUT_S:g} s") from None
 

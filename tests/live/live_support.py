@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections import Counter
@@ -29,6 +31,8 @@ POLL_S = 0.02
 START_CASH = Decimal(1_000_000)
 
 FAST_MARKET = "gateway: {speed: max, step: day, start: 2012-01-03, enforce_limits: false}\n"
+STEADY_MARKET = "gateway: {speed: 60000, step: day, start: 2012-01-03, enforce_limits: false}\n"
+"""A session every second or so: fast enough to trade while a test looks, slow enough for the year to outlast it."""
 HOLD = """\
 spec: 1
 name: HOLD
@@ -112,7 +116,8 @@ class Said:
 class Process:
     """A running `runner …`. Its stderr is read all the time, so that it can be waited for."""
 
-    def __init__(self, project: Project, *args: str) -> None:
+    def __init__(self, project: Project, *args: str, terminal: int | None = None) -> None:
+        """`terminal` is the side for programs of a pseudo-terminal, which then controls the process."""
         self.project = project
         self.started_at = self.last_seq()
         """Number of the newest event before it was started."""
@@ -120,10 +125,12 @@ class Process:
             [sys.executable, "-m", "runner", *args],
             cwd=project.root,
             env=project.environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if terminal is None else terminal,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
+            preexec_fn=None if terminal is None else lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         self.pid = self._process.pid
         self.lines: list[str] = []
@@ -196,6 +203,24 @@ class Process:
 
     # what it is asked, without the cost of a process for each question
 
+    def row(self, name: str) -> dict[str, Any]:
+        """What status says of a strategy."""
+        (row,) = self.ask("status", name=name)["strategies"]
+        return dict(row)
+
+    def generations(self, name: str) -> tuple[int, int, int]:
+        """Of the file, in the store, running."""
+        found = self.row(name)["reload"]["generations"]
+        return found["file"], found["store"], found["running"]
+
+    def target_weight(self, name: str) -> float:
+        """The target weight that the order gate reads."""
+        return float(self.row(name)["target_weight"])
+
+    def reloaded(self, since: int, name: str, **wanted: Any) -> dict[str, Any]:
+        """The first `reload` event of a strategy after `since` with these values."""
+        return self.event(since, type="reload", strategy=name, **wanted)
+
     def ask(self, verb: str, **args: Any) -> dict[str, Any]:
         return call(self.project.state_dir, verb, timeout_s=WAIT_S, **args)
 
@@ -246,8 +271,23 @@ class Project:
         (self.root / "runner.yaml").write_text(config)
         return self
 
-    def start(self, *args: str) -> Process:
-        process = Process(self, *(args or ("run",)))
+    def save(self, name: str, text: str) -> None:
+        """As an editor saves: the whole file beside the old one, then in its place."""
+        beside = self.strategies / f".{name}.tmp"
+        beside.write_text(text)
+        beside.replace(self.strategies / name)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Saves the file with one thing in place of another."""
+        text = self.read(name)
+        assert text.count(old) == 1, (old, text)
+        self.save(name, text.replace(old, new))
+
+    def read(self, name: str) -> str:
+        return (self.strategies / name).read_text()
+
+    def start(self, *args: str, terminal: int | None = None) -> Process:
+        process = Process(self, *(args or ("run",)), terminal=terminal)
         self.processes.append(process)
         return process
 

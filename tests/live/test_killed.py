@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import socket
 from collections.abc import Callable
 
-from live_support import FLIP, HOLD, SWING, Process, Project, alive, children, until
+from live_support import FLIP, HOLD, STOP_S, SWING, Process, Project, alive, children, until
 
 from runner.store.journal import Journal
 
@@ -56,6 +58,40 @@ def test_a_signal_while_it_starts_ends_it_as_cleanly(projects: Callable[[], Proj
     assert process.end() == 0, process.err
     assert "Traceback" not in process.err
     until(lambda: not alive(gateway), "its gateway ends too")
+
+
+def test_a_terminal_that_goes_away_ends_it_as_cleanly(projects: Callable[[], Project]) -> None:
+    """While it is there, SIGHUP is somebody who wants the files looked at."""
+    project = projects().write({"hold.yaml": HOLD})
+    ours, theirs = os.openpty()
+    process = project.start("run", "--no-watch", terminal=theirs).ready()
+    os.close(theirs)
+    gateway, since = process.gateway, process.last_seq()
+    project.edit("hold.yaml", "target_weight: 0.1", "target_weight: 0.05")
+    process.send(signal.SIGHUP)
+    process.reloaded(since, "HOLD", result="applied")
+    os.close(ours)
+    assert process.wait(STOP_S) == 0
+    assert not alive(gateway)
+    project.audit()
+
+
+def test_it_ends_in_time_while_a_command_waits_for_a_file_that_is_being_written(
+    projects: Callable[[], Project],
+) -> None:
+    project = projects().write({"hold.yaml": HOLD})
+    process = project.start().ready()
+    (project.strategies / "hold.yaml").write_text("")  # empty: an editor is at it
+    until(lambda: process.ask("status")["watch"]["settling"], "the watcher has seen it")
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(project.state_dir / "runner.sock"))
+        asking.settimeout(STOP_S)
+        asking.sendall(b'{"verb": "reload"}\n')
+        process.ask("status")  # it has come after the other request
+        assert process.end(signal.SIGINT) == 0
+        answer = json.loads(asking.makefile().readline())
+    assert answer["result"]["settled"] is False
+    project.audit()
 
 
 def test_a_gateway_of_ones_own_may_go_and_come_back(projects: Callable[[], Project]) -> None:
