@@ -11,6 +11,7 @@ import json
 import math
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -83,7 +84,8 @@ class StrategyRow:
 
 
 class StrategyTable:
-    """The rows of `general`/`strategies`. Thread-safe. `refresh` reads what others wrote into the store."""
+    """The rows of `general`/`strategies`. Thread-safe. `refresh` reads what others wrote into the store; every write
+    begins with that, so that it undoes nothing in the rows that it is not about."""
 
     def __init__(self, store: Store, clock: Clock | None = None) -> None:
         self._store = store
@@ -95,8 +97,11 @@ class StrategyTable:
     def refresh(self) -> None:
         """Read the table again. StoreError when it is pickled or has no column `strategy`."""
         with self._lock:
-            frame = self._store.read(LIBRARY, SYMBOL)
-            self._rows = {} if frame is None else {row.strategy: row for row in _rows_of(frame)}
+            self._rows = self._read()
+
+    def _read(self) -> dict[str, StrategyRow]:
+        frame = self._store.read(LIBRARY, SYMBOL)
+        return {} if frame is None else {row.strategy: row for row in _rows_of(frame)}
 
     def get(self, strategy: str) -> StrategyRow | None:
         with self._lock:
@@ -108,7 +113,8 @@ class StrategyTable:
             return [self._rows[name] for name in sorted(self._rows)]
 
     def upsert(self, rows: Iterable[StrategyRow]) -> None:
-        """Add or replace rows with one write. Rows that change nothing are not written.
+        """Add or replace rows with one write, in the table as it is in the store now. Rows that change nothing are not
+        written.
 
         ValueError for a name that cannot be stored or two strategies with one client id; a client id that a stored row
         has is kept when the new row names none.
@@ -127,8 +133,14 @@ class StrategyTable:
                     )
                 if row != known:
                     merged[row.strategy] = replace(row, updated_at=self._clock.now())
-            if merged == self._rows:
+            changed = {name: row for name, row in merged.items() if row != self._rows.get(name)}
+            if not changed:
                 return
+            stored = self._read()
+            merged = stored | {
+                name: replace(row, extra={**row.extra, **stored[name].extra}) if name in stored else row
+                for name, row in changed.items()
+            }
             _check_client_ids(merged.values())
             self._store.write(LIBRARY, SYMBOL, _frame_of(merged.values()))
             self._rows = merged
@@ -241,7 +253,7 @@ def _rows_of(frame: pd.DataFrame) -> list[StrategyRow]:
         if not NAME.fullmatch(ours["strategy"]):
             raise StoreError(f"{LIBRARY}/{SYMBOL} has a row with the strategy name {raw['strategy']!r}")
         rows.append(StrategyRow(**ours, extra=extra))
-    twice = {row.strategy for row in rows if sum(one.strategy == row.strategy for one in rows) > 1}
+    twice = [name for name, count in Counter(row.strategy for row in rows).items() if count > 1]
     if twice:
         raise StoreError(f"{LIBRARY}/{SYMBOL} has more than one row for {', '.join(sorted(twice))}")
     return rows

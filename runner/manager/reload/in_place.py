@@ -54,6 +54,16 @@ class InPlace:
         self._engine.manager.versions.note(track.name, wanted, track.running)
         return result
 
+    def look_at_row(self, track: Track) -> None:
+        """What somebody changed in the row of this strategy, before its own next row is written over it. Under the
+        track's lock."""
+        try:
+            self._engine.manager.strategies.refresh()
+        except StoreError as error:
+            log.info("the row of %s could not be compared: %s", track.name, error.message)
+            return
+        self._compare_row(track)
+
     def compare_with_store(self) -> None:
         """Reads the rows again and looks what somebody changed in them. What the store refuses is looked at later."""
         try:
@@ -67,8 +77,8 @@ class InPlace:
 
     def _compare_row(self, track: Track) -> None:
         in_force, row = track.in_force, self._engine.manager.strategies.get(track.name)
-        if in_force is None or track.wanted is None:
-            return
+        if in_force is None or track.wanted is None or track.stored_generation != track.running:
+            return  # nothing to compare, or the row is not up to date itself
         if row is None:
             self._engine.manager.notice(
                 "store", f"the row of {track.name} was missing and is written again", track.name
