@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.cli.client import NotRunning, call
 from runner.cli.settings import Settings
@@ -12,6 +12,8 @@ from runner.errors import ExitCode, RunnerError
 
 if TYPE_CHECKING:
     from runner.store.journal import Journal
+
+T = TypeVar("T")
 
 
 class NothingYet(RunnerError):
@@ -36,7 +38,7 @@ def ask(
     return result
 
 
-def read_journal(state_dir: Path, view: Callable[[Journal], dict[str, Any]]) -> dict[str, Any]:
+def read_journal(state_dir: Path, view: Callable[[Journal], T]) -> T:
     """Open the journal read-only, look, and close it."""
     from runner.store.journal import Journal
     from runner.store.state_dir import StateDir

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.client import NotRunning
+from runner.cli.client import NotRunning, RemoteError
 from runner.cli.group import Command
 from runner.cli.output import show_json
 from runner.cli.settings import Settings
@@ -46,8 +46,13 @@ def set_value(ctx: click.Context, name: str, field: str, value: str, reason: str
     config = settings.load_config()
     loaded = _file_of(config, name)
     text = _edited(config, loaded, field, value)
+    from runner.manager.reload.files import text_sha256
     from runner.spec.files import rewrite
 
+    try:
+        order(settings, "announce", name=name, sha256=text_sha256(text), reason=reason)
+    except (NotRunning, RemoteError):
+        pass  # nobody is there to be told, or nobody who knows the strategy yet
     rewrite(loaded.path, text)
     settings.note(f"{loaded.path}: {field} is {value}")
     try:

@@ -80,7 +80,7 @@ def watch_notes(watch: dict[str, Any]) -> list[str]:
     found += [f"{file}: its change is not applied: {text}" for file, text in watch.get("bases_refused", {}).items()]
     held = watch.get("deletions_held") or []
     if held:
-        found.append(f"{len(held)} files went missing at once and are held: runner approve --all-deletes")
+        found.append(f"{len(held)} files are missing and nothing is removed: runner approve --all-deletes")
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from runner.cli.client import CHANGE_TIMEOUT_S, call
+from runner.cli.client import CHANGE_TIMEOUT_S, NotRunning, call
 from runner.cli.group import Command
 from runner.cli.output import NOTHING, Column, number, show_json, show_table
 from runner.cli.settings import Settings
@@ -48,10 +48,13 @@ def show_strategies(settings: Settings, result: dict[str, Any]) -> int:
             for line in result["strategies"]
         ]
         show_table(COLUMNS, rows, settings, empty="no strategies")
+    held = result.get("deletions_held") or ()
+    if held:
+        settings.note(f"{len(held)} files are missing and nothing is removed: runner approve --all-deletes")
     states = {line.get("state") for line in result["strategies"]}
     if "refused" in states:
         return int(ExitCode.PROBLEMS)
-    return int(ExitCode.HELD) if "held" in states else int(ExitCode.OK)
+    return int(ExitCode.HELD) if held or "held" in states else int(ExitCode.OK)
 
 
 def generations(found: dict[str, Any]) -> str:
@@ -103,16 +106,32 @@ def rollback(ctx: click.Context, target: tuple[str, int], into_file: bool, reaso
     """Put the old version NAME@GEN in force again, under a new number.
 
     The file is left alone and set aside until it is edited; with --file it gets the old text, and file, store and
-    strategy agree again. What loosens is held as any other change is.
+    strategy agree again; that needs no running runner. What loosens is held as any other change is.
     """
     settings = ctx.ensure_object(Settings)
     name, generation = target
-    ctx.exit(
-        show_strategies(
-            settings,
-            order(settings, "rollback", name=name, generation=generation, file=into_file or None, reason=reason),
-        )
-    )
+    args = {"name": name, "generation": generation, "file": into_file or None, "reason": reason}
+    try:
+        result = order(settings, "rollback", **args)
+    except NotRunning:
+        if not into_file:
+            raise
+        _write_version(settings, name, generation)
+        result = {"strategies": []}
+    ctx.exit(show_strategies(settings, result))
+
+
+def _write_version(settings: Settings, name: str, generation: int) -> None:
+    """The text of an old version into its file, from the journal alone."""
+    from runner.cli.ask import read_journal, shown
+    from runner.manager.reload.history import version_of
+    from runner.spec.files import rewrite
+
+    config = settings.load_config()
+    found = read_journal(config.state_dir, lambda journal: version_of(journal, name, generation))
+    path = config.strategies_dir / found.file
+    rewrite(path, found.source)
+    settings.note(f"{shown(path)} is as in generation {generation}; no runner is running, the next start takes it over")
 
 
 @click.command(cls=Command)

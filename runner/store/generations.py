@@ -72,7 +72,7 @@ class Generation:
     apply: str = ""
     direction: str = ""
     cause: str = ""
-    """edit, start, approve, rollback, override or store."""
+    """edit, set, start, approve, rollback, adopt, override or store."""
     actor: str = ""
     reason: str = ""
     text: str = ""

@@ -28,7 +28,7 @@ from runner.manager.reload.decision import (
     Wanted,
     decide,
 )
-from runner.manager.reload.files import by_name, content, first_problem, owner
+from runner.manager.reload.files import by_name, content, first_problem, owner, text_sha256
 from runner.manager.reload.in_place import InPlace, has_expired
 from runner.manager.reload.removal import Removal
 from runner.manager.reload.settings import LANES, WINDOW_RETRY_S, ReloadSettings
@@ -90,8 +90,12 @@ class ReloadEngine:
         self._ticker.start()
 
     def close(self) -> None:
-        """Lets go of what waits; a change that is being carried out ends."""
+        """Lets go of what waits, and of everybody in `settled`. A change that is being carried out ends where it is;
+        the next start judges its file again. May be called twice."""
         self._stop.set()
+        self.manager.versions.abandon()
+        with self._changed:
+            self._changed.notify_all()
         if self._ticker is not None:
             self._ticker.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -152,9 +156,10 @@ class ReloadEngine:
 
     def _compare(self, track: Track, loaded: Loaded | None) -> None:
         if loaded is None:
+            track.judged = ""  # a file that comes back is news, whatever it says
             self.removal.remove(track, Occasion(cause="remove"))
             return
-        occasion = Occasion(cause="edit", actor=owner(loaded.path))
+        occasion = _occasion(track, loaded)
         fresh = content(loaded) != track.judged
         track.judged = content(loaded)
         if loaded.spec is None:
@@ -166,6 +171,8 @@ class ReloadEngine:
         if loaded.spec.spec_hash == track.superseded:
             return
         self.supersede(track, "")
+        if fresh:
+            self.in_place.look_at_row(track)
         self.in_place.drop_stale(track, loaded.spec)
         self.bring_together(track, loaded.spec, occasion, fresh=fresh)
 
@@ -347,14 +354,18 @@ class ReloadEngine:
     # -- looking -------------------------------------------------------------------------------------------------
 
     def settled(self, timeout_s: float) -> bool:
-        """Waits until nothing is being carried out; False when it takes longer."""
+        """Waits until nothing is being carried out; False when it takes longer, or the runner stops meanwhile."""
 
         def quiet() -> bool:
             with self._lock:
                 return not self._due and not any(track.lock.locked() for track in self._tracks.values())
 
+        deadline = self.system.monotonic() + timeout_s
         with self._changed:
-            return self._changed.wait_for(quiet, timeout_s)
+            # Operators and the comparison with the store hold a track too, and tell nobody when they are done.
+            while not (is_quiet := quiet()) and not self._stop.is_set() and self.system.monotonic() < deadline:
+                self._changed.wait(TICK_S)
+        return is_quiet
 
     def track(self, name: str) -> Track:
         """What is known of a strategy; ConfigError when it has no file and never had one."""
@@ -371,9 +382,9 @@ class ReloadEngine:
             self._tracks.pop(name, None)
 
     def tracks(self) -> Mapping[str, Track]:
-        """Every strategy that has, or had, a file."""
+        """Every strategy that has a file, or of which something still runs."""
         with self._lock:
-            return dict(self._tracks)
+            return {name: track for name, track in self._tracks.items() if track.is_there}
 
     def track_of(self, name: str) -> Track:
         """The track of a strategy, made when there is none."""
@@ -401,6 +412,14 @@ class ReloadEngine:
 
     def _in_window(self, track: Track) -> bool:
         return self.manager.versions.at_work(track.name, self.manager.clock.now())
+
+
+def _occasion(track: Track, loaded: Loaded) -> Occasion:
+    """Whose change it is: of whoever announced this very text, else of the file's owner."""
+    announced, track.announced = track.announced, None
+    if announced is None or announced.sha256 != text_sha256(loaded.sources.get(loaded.path.as_posix(), "")):
+        return Occasion(cause="edit", actor=owner(loaded.path))
+    return Occasion(cause=announced.cause, actor=announced.actor, reason=announced.reason)
 
 
 def _superseded_key(name: str) -> str:

@@ -36,6 +36,11 @@ def content(loaded: Loaded) -> str:
     return digest.hexdigest()
 
 
+def text_sha256(text: str) -> str:
+    """Identifies the text of a file."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def first_problem(problems: Sequence[Problem]) -> str:
     """The first error with its place, and how many more there are."""
     errors = [problem for problem in problems if problem.is_error]

@@ -50,7 +50,7 @@ def generation_row(generation: Generation) -> dict[str, Any]:
 
 def diff_view(journal: Journal, name: str, old: int, new: int) -> dict[str, Any]:
     """What two versions say differently: by field, and as text."""
-    before, after = _version(journal, name, old), _version(journal, name, new)
+    before, after = version_of(journal, name, old), version_of(journal, name, new)
     fields = _leaves(before), _leaves(after)
     changed = [
         {"path": path, "old": fields[0].get(path), "new": fields[1].get(path)}
@@ -85,7 +85,8 @@ def blame_view(journal: Journal, name: str, field: str) -> dict[str, Any]:
     return {"strategy": name, "field": field, "value": value, "shown": shown(value), "changes": rows}
 
 
-def _version(journal: Journal, name: str, generation: int) -> Generation:
+def version_of(journal: Journal, name: str, generation: int) -> Generation:
+    """A version by its number; ConfigError when there is none."""
     found = journal.generations.get(name, generation)
     if found is None:
         if not journal.generations.history(name, 1):

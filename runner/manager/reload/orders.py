@@ -12,7 +12,8 @@ from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Change, Keep, Situation, Wanted, decide
 from runner.manager.reload.drift import STORE, drift_of
 from runner.manager.reload.engine import ReloadEngine
-from runner.manager.reload.track import PARAMS, Track, overlaid
+from runner.manager.reload.files import text_sha256
+from runner.manager.reload.track import PARAMS, Announced, Track, overlaid
 from runner.model.events import ReloadResult
 from runner.spec.edit import Change as Edit
 from runner.spec.edit import edited
@@ -43,14 +44,19 @@ class Orders:
     def __init__(self, engine: ReloadEngine) -> None:
         self._engine = engine
 
+    def announce(self, name: str, sha256: str, *, cause: str, actor: str, reason: str = "") -> None:
+        """The text with this hash is about to be written into the strategy's file: the version that comes of it is
+        kept with this actor and reason."""
+        track = self._engine.track(name)
+        with track.lock:
+            track.announced = Announced(sha256=sha256, cause=cause, actor=actor, reason=reason)
+
     def approve(self, name: str, generation: int, *, actor: str, reason: str = "") -> ReloadResult:
         """Puts a held version in force. NotDecided when that version is not the one that is held."""
         track = self._engine.track(name)
         with track.lock:
             self._held(track, generation)
-            track.approved, track.at_once = generation, True
-            spec = self._file_spec(track)
-            return self._engine.bring_together(track, spec, Occasion(cause="approve", actor=actor, reason=reason))
+            return self._release(track, Occasion(cause="approve", actor=actor, reason=reason))
 
     def reject(self, name: str, generation: int, *, actor: str, reason: str = "") -> ReloadResult:
         """Says no to a held version. It stays so until the file is edited."""
@@ -66,34 +72,27 @@ class Orders:
         """What waits for the end of the trading window is applied at once; what is held is approved."""
         track = self._engine.track(name)
         with track.lock:
-            spec = self._file_spec(track)
-            track.at_once = True
-            track.approved = 0 if track.newest is None else track.newest.generation
-            return self._engine.bring_together(track, spec, Occasion(cause="approve", actor=actor, reason=reason))
+            return self._release(track, Occasion(cause="approve", actor=actor, reason=reason))
 
     def rollback(self, name: str, generation: int, *, actor: str, reason: str = "") -> ReloadResult:
         """Puts an old version in force, under a new number. The file's own version is set aside until it is edited."""
         track = self._engine.track(name)
         with track.lock:
-            spec = self._version(track, generation)
-            wanted = track.wanted
             occasion = Occasion(cause="rollback", actor=actor, reason=reason or f"back to generation {generation}")
-            result = self._engine.bring_together(track, spec, occasion)
-            done = result in (ReloadResult.APPLIED, ReloadResult.UNCHANGED)
-            in_file = wanted.spec if wanted is not None else None
-            if done and in_file is not None and in_file.spec_hash != spec.spec_hash:
-                self._engine.supersede(track, in_file.spec_hash)
-                self._engine.manager.notice(
-                    "rollback", f"{name} runs generation {generation} again; its file says something else", name
-                )
-            return result
+            return self._bring_back(track, self._version(track, generation), occasion)
 
-    def rollback_file(self, name: str, generation: int) -> Path:
+    def rollback_file(self, name: str, generation: int, *, actor: str, reason: str = "") -> Path:
         """Writes the text of an old version back into the strategy's file; the change then takes its normal way."""
         track = self._engine.track(name)
         with track.lock:
             spec = self._version(track, generation)
             path = track.wanted.path if track.wanted is not None else spec.file
+            track.announced = Announced(
+                sha256=text_sha256(spec.source),
+                cause="rollback",
+                actor=actor,
+                reason=reason or f"back to generation {generation}",
+            )
             rewrite(path, spec.source)
             return path
 
@@ -107,6 +106,7 @@ class Orders:
             )
         track = self._engine.track(name)
         with track.lock:
+            self._engine.in_place.look_at_row(track)
             overlay = Overlay(
                 strategy=name,
                 path=path,
@@ -125,6 +125,7 @@ class Orders:
         """The file's values hold again: of one field, or of all."""
         track = self._engine.track(name)
         with track.lock:
+            self._engine.in_place.look_at_row(track)
             kept = tuple(one for one in track.overlays if path is not None and one.path != path)
             if kept == track.overlays:
                 what = f"{path} of {name}" if path else name
@@ -145,7 +146,7 @@ class Orders:
             track.set("Drifted", False, "Reverted", "", self._engine.now())
             return result
 
-    def adopt(self, name: str, paths: tuple[str, ...] = ()) -> list[str]:
+    def adopt(self, name: str, paths: tuple[str, ...] = (), *, actor: str, reason: str = "") -> list[str]:
         """Writes what the store says into the strategy's file, in place; the change then takes its normal way. Returns
         what was written. NotDecided when the store says nothing else than the file."""
         track = self._engine.track(name)
@@ -159,6 +160,7 @@ class Orders:
                 raise NotDecided(f"the store says nothing about {name} that could be adopted")
             document = read_document(track.wanted.path)
             text = edited(document, *(Edit(tuple(one.path.split(".")), one.stored) for one in chosen))
+            track.announced = Announced(sha256=text_sha256(text), cause="adopt", actor=actor, reason=reason)
             rewrite(track.wanted.path, text)
             return [str(one) for one in chosen]
 
@@ -180,6 +182,28 @@ class Orders:
                 hint="loosen it in the file, and approve that version",
             )
         return self._engine.in_place.put(track, overlays, wanted, decision, occasion)
+
+    def _release(self, track: Track, occasion: Occasion) -> ReloadResult:
+        """Puts the newest version in force, whatever it waits for: the file's, or that of a rollback."""
+        newest, spec = track.newest, self._file_spec(track)
+        track.at_once = True
+        track.approved = 0 if newest is None else newest.generation
+        if newest is not None and newest.spec_hash != spec.spec_hash:
+            spec = self._version(track, newest.generation)
+        return self._bring_back(track, spec, occasion)
+
+    def _bring_back(self, track: Track, spec: StrategySpec, occasion: Occasion) -> ReloadResult:
+        """Puts a version in force; one that the file does not say sets the file aside, so that it is not undone."""
+        self._engine.in_place.look_at_row(track)
+        result = self._engine.bring_together(track, spec, occasion)
+        in_file = None if track.wanted is None else track.wanted.spec
+        done = result in (ReloadResult.APPLIED, ReloadResult.UNCHANGED)
+        if done and in_file is not None and in_file.spec_hash != spec.spec_hash:
+            self._engine.supersede(track, in_file.spec_hash)
+            self._engine.manager.notice(
+                "rollback", f"{track.name} runs an old version again; its file says something else", track.name
+            )
+        return result
 
     def _held(self, track: Track, generation: int) -> None:
         newest = track.newest

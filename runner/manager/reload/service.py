@@ -121,10 +121,10 @@ class ReloadService:
             self._watcher.start()
 
     def close(self) -> None:
-        """Ends both. A change that is being carried out is waited for, within the limits of its steps."""
+        """Ends both, and lets go of everybody who waits for them. May be called twice."""
+        self.engine.close()
         if self._watcher is not None:
             self._watcher.stop()
-        self.engine.close()
 
     @property
     def watching(self) -> bool:
@@ -163,6 +163,12 @@ class ReloadService:
                 self.engine.release_missing(name)
                 released.append(name)
         return released
+
+    @property
+    def deletions_held(self) -> list[str]:
+        """Files, and strategies whose files were missing at the start, that are not let go of without an approval."""
+        missing = (name for name in sorted(self._starting.missing) if self.engine.track(name).wanted is None)
+        return [*(path.as_posix() for path in self._held), *missing]
 
     # -- what the watcher says -----------------------------------------------------------------------------------
 
@@ -271,7 +277,7 @@ class ReloadService:
             "blind": {} if status is None else dict(status.blind),
             "unreadable": {path.as_posix(): reason for path, reason in self._unreadable.items()},
             "settling": _settling(status),
-            "deletions_held": [path.as_posix() for path in self._held],
+            "deletions_held": self.deletions_held,
             "bases_refused": {path.as_posix(): pending.text for path, pending in self._pending.items()},
         }
 

@@ -51,6 +51,16 @@ class Condition:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """What somebody is about to write into a file: the version that comes of exactly that text is theirs."""
+
+    sha256: str
+    cause: str
+    actor: str
+    reason: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Track:
     """One strategy. Changed by whoever holds `lock`; the fields that status reads are replaced as a whole."""
@@ -71,6 +81,7 @@ class Track:
     approved: int = 0
     """The generation that an operator has approved."""
     at_once: bool = False
+    announced: Announced | None = None
     superseded: str = ""
     """Hash of the file's spec that a rollback has put aside: it counts again when the file changes."""
     stored_generation: int = 0
@@ -80,6 +91,11 @@ class Track:
     last_at: datetime | None = None
     last_success: datetime | None = None
     conditions: Mapping[str, Condition] = field(default_factory=dict)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it has a file, or something of it still runs; else only its history is left."""
+        return self.wanted is not None or self.running > 0
 
     @property
     def in_force(self) -> StrategySpec | None:

@@ -14,6 +14,7 @@ from runner.manager.reload.history import MAX_HISTORY, blame_view, diff_view, hi
 from runner.manager.reload.plan import check_fresh, plan_view
 from runner.manager.reload.service import ReloadService
 from runner.manager.reload.track import Track
+from runner.store.generations import Generation, GenerationState
 
 RESCAN_TIMEOUT_S = 60.0
 """How long a command waits for files that are still being written."""
@@ -30,6 +31,7 @@ class ReloadVerbs:
             "plan": self.plan,
             "apply": self.apply,
             "reload": self.reload,
+            "announce": self.announce,
             "approve": self.approve,
             "reject": self.reject,
             "history": self.history,
@@ -70,7 +72,7 @@ class ReloadVerbs:
         for name in names:
             if self._undecided(engine.track(name)):
                 service.orders.apply_now(name, actor=_actor(args), reason=_reason(args))
-        return self._results(names or sorted(engine.tracks()))
+        return self._results(names or sorted(engine.tracks())) | {"deletions_held": service.deletions_held}
 
     def _undecided(self, track: Track) -> bool:
         return track.newest is not None and track.newest.state.value in ("held", "waiting")
@@ -80,7 +82,14 @@ class ReloadVerbs:
         settled = await asyncio.to_thread(self._service.rescan, RESCAN_TIMEOUT_S)
         name = args.get("name")
         names = [str(name)] if name else sorted(self._service.engine.tracks())
-        return self._results(names) | {"settled": settled}
+        return self._results(names) | {"settled": settled, "deletions_held": self._service.deletions_held}
+
+    async def announce(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """A text is about to be written into a strategy's file, by somebody who says why."""
+        name, sha256 = str(args["name"]), str(args["sha256"])
+        orders = self._service.orders
+        await asyncio.to_thread(orders.announce, name, sha256, cause="set", actor=_actor(args), reason=_reason(args))
+        return {}
 
     async def approve(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Puts a held version in force; `deletes` lets files go that went missing many at once."""
@@ -116,7 +125,7 @@ class ReloadVerbs:
         name, generation = _target(args)
         orders = self._service.orders
         if args.get("file"):
-            await asyncio.to_thread(orders.rollback_file, name, generation)
+            await asyncio.to_thread(orders.rollback_file, name, generation, actor=_actor(args), reason=_reason(args))
             await asyncio.to_thread(self._service.rescan, RESCAN_TIMEOUT_S)
         else:
             await asyncio.to_thread(orders.rollback, name, generation, actor=_actor(args), reason=_reason(args))
@@ -175,7 +184,8 @@ class ReloadVerbs:
         """Writes the store's values into the file."""
         name = str(args["name"])
         paths = tuple(str(path) for path in args.get("paths") or ())
-        written = await asyncio.to_thread(self._service.orders.adopt, name, paths)
+        orders = self._service.orders
+        written = await asyncio.to_thread(orders.adopt, name, paths, actor=_actor(args), reason=_reason(args))
         await asyncio.to_thread(self._service.rescan, RESCAN_TIMEOUT_S)
         return self._results([name]) | {"written": written}
 
@@ -212,7 +222,7 @@ def track_row(track: Track) -> dict[str, Any]:
         "last_reload": None
         if track.last_at is None
         else {"at": track.last_at.isoformat(), "result": track.last_result},
-        "text": newest.text if newest is not None and waits else "",
+        "text": _note(newest) if newest is not None and waits else "",
         "overrides": [
             {
                 "path": one.path,
@@ -226,6 +236,13 @@ def track_row(track: Track) -> dict[str, Any]:
         ],
         "conditions": [condition.view() for condition in track.conditions.values()],
     }
+
+
+def _note(newest: Generation) -> str:
+    """Why a version is not in force, and what would change that."""
+    if newest.state is GenerationState.HELD:
+        return f"{newest.text}: runner approve {newest.strategy}@{newest.generation}"
+    return newest.text
 
 
 def _target(args: Mapping[str, Any]) -> tuple[str, int]:
