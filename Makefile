@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install clients editor demo test kill-test watch-test fuzz lint docs check bench lock clean
+.PHONY: help install clients editor demo test kill-test watch-test reload-kill-test reload-soak fuzz lint docs
+.PHONY: check bench lock clean
 
 help: ## print the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -50,6 +51,13 @@ test: install clients editor ## run every test
 KILLS ?= 200
 kill-test: install ## kill the runner KILLS times (200) and see that nothing is lost or doubled
 	RUNNER_KILLS=$(KILLS) RUNNER_EXITS=15 $(BIN)/python -m pytest tests/live
+
+reload-kill-test: install ## kill the runner at every step of every kind of reload
+	RUNNER_RELOAD_KILLS=1000 $(BIN)/python -m pytest tests/live/test_reload_killed.py
+
+SECONDS ?= 60
+reload-soak: install ## edit files a hundred times a second for SECONDS (60) and see what is left
+	RUNNER_STORM_S=$(SECONDS) $(BIN)/python -m pytest tests/live/test_reload_storm.py
 
 FUZZ ?= 1000000
 SEED ?=

@@ -13,7 +13,7 @@ import termios
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -116,13 +116,15 @@ class Said:
 class Process:
     """A running `runner …`. Its stderr is read all the time, so that it can be waited for."""
 
-    def __init__(self, project: Project, *args: str, terminal: int | None = None) -> None:
+    def __init__(
+        self, project: Project, *args: str, program: Sequence[str] = ("-m", "runner"), terminal: int | None = None
+    ) -> None:
         """`terminal` is the side for programs of a pseudo-terminal, which then controls the process."""
         self.project = project
         self.started_at = self.last_seq()
         """Number of the newest event before it was started."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "runner", *args],
+            [sys.executable, *program, *args],
             cwd=project.root,
             env=project.environment,
             stdin=subprocess.DEVNULL if terminal is None else terminal,
@@ -291,6 +293,12 @@ class Project:
         self.processes.append(process)
         return process
 
+    def start_python(self, file: str, *args: str) -> Process:
+        """A program of ours that becomes a runner."""
+        process = Process(self, *args, program=[file])
+        self.processes.append(process)
+        return process
+
     def say(self, *args: str) -> Said:
         """One command to its end."""
         done = subprocess.run(
@@ -308,6 +316,11 @@ class Project:
         """The port on which a `runner gateway` accepts connections."""
         banner = str(until(lambda: gateway.out and gateway.out[0], "the gateway's line"))
         return int(banner.split("127.0.0.1:")[1].split()[0])
+
+    def settle(self) -> None:
+        """Takes in what the market did while the runner was ending: it has no one to wait for then."""
+        said = self.say("run", "--once")
+        assert said.code == 0, said.err
 
     def close(self) -> None:
         for process in self.processes:

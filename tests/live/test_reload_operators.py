@@ -306,6 +306,7 @@ def test_without_a_runner_the_versions_are_read_from_the_journal(running: Proces
     project = running.project
     before = {words: project.say(*words).out for words in OFFLINE}
     assert running.end(signal.SIGINT) == 0
+    project.settle()
     project.audit()
     for words, out in before.items():
         assert project.say(*words).out == out
@@ -344,4 +345,5 @@ def test_the_next_start_takes_over_what_was_edited_meanwhile(running: Process) -
         for name in ("HOLD", "SWING"):
             numbers = [one.generation for one in journal.generations.history(name, 1000)][::-1]
             assert numbers == list(range(1, len(numbers) + 1))
+    project.settle()
     project.audit()
