@@ -198,7 +198,7 @@ class ReloadEngine:
                     track.applied = spec
                     self.manager.versions.note(track.name, wanted, track.running)
                     self.carrier.store_row(track)
-                    self._withdraw(track)
+                    self.withdraw(track)
                     track.newest = self.manager.journal.generations.running(track.name)
                     result = self.carrier.report(track, ReloadResult.UNCHANGED, occasion, noted)
                 else:
@@ -284,8 +284,8 @@ class ReloadEngine:
         track.set("Applied", False, "Held", text, now)
         return ReloadResult.HELD if again else self.carrier.report(track, ReloadResult.HELD, occasion, found, text)
 
-    def _withdraw(self, track: Track) -> None:
-        """The file has gone back to what runs: what was held or waiting is not asked for any more."""
+    def withdraw(self, track: Track) -> None:
+        """The file says what runs: what was held, waiting, or begun before a crash, is not asked for any more."""
         undecided = (GenerationState.HELD, GenerationState.WAITING, GenerationState.APPLYING)
         if track.newest is not None and track.newest.state in undecided:
             self.carrier.mark(track, GenerationState.REPLACED)

@@ -95,6 +95,8 @@ class Starting:
                 self._engine.carrier.report(track, ReloadResult.APPLIED, occasion, found)
             case _:
                 track.applied = loaded.spec
+                self._engine.withdraw(track)
+                track.newest = last
         self._engine.note_valid(track)
         return Start(spec=wanted, generation=track.running)
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from runner.errors import ConfigError
 from runner.manager.control import Verb
-from runner.manager.reload.drift import drift_of
+from runner.manager.reload.drift import STORE, drift_of
 from runner.manager.reload.history import MAX_HISTORY, blame_view, diff_view, history_view
 from runner.manager.reload.plan import check_fresh, plan_view
 from runner.manager.reload.service import ReloadService
-from runner.manager.reload.track import Track
+from runner.manager.reload.track import Track, overlaid
 from runner.store.generations import Generation, GenerationState
 
 RESCAN_TIMEOUT_S = 60.0
@@ -163,7 +163,9 @@ class ReloadVerbs:
         rows = []
         for track in tracks:
             row, applied = engine.manager.strategies.get(track.name), track.applied
-            found = drift_of(row, applied) if row is not None and applied is not None else ()
+            # The row also says what was put in place of the file by us.
+            ours = tuple(one for one in track.overlays if one.source != STORE)
+            found = drift_of(row, overlaid(applied, ours)) if row is not None and applied is not None else ()
             held = {one.path: one for one in track.overlays}
             for one in found:
                 overlay = held.get(one.path)
@@ -174,7 +176,7 @@ class ReloadVerbs:
                         "file": one.running,
                         "store": one.stored,
                         "direction": one.direction.value,
-                        "in_force": "store" if overlay is not None and overlay.source == "store" else "file",
+                        "in_force": "store" if overlay is not None and overlay.source == STORE else "file",
                         "problem": one.problem,
                     }
                 )
