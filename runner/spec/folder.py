@@ -177,7 +177,7 @@ def folder_of(
     for document in bases:
         sources[document.file] = document.text
         problems += _check_base(document, deployment, level)
-    judged = _refuse_shared_names(list(loaded))
+    judged = refuse_shared_names(list(loaded))
     for one in judged:
         problems += one.problems
         sources.update(one.sources)
@@ -288,7 +288,7 @@ def _placeholders(document: Document) -> Iterator[Problem]:
             yield error("S209", "${…} is not replaced in a strategy file", node.span, hint=hint)
 
 
-def _refuse_shared_names(loaded: list[Loaded]) -> list[Loaded]:
+def refuse_shared_names(loaded: list[Loaded]) -> list[Loaded]:
     """M410 on every file whose `name` another file has too."""
     by_name: dict[str, list[int]] = {}
     for i, one in enumerate(loaded):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner.spec.deployment import Deployment
 from runner.spec.extends import BaseFiles
-from runner.spec.folder import Folder, Loaded, folder_of, judge
+from runner.spec.folder import Folder, Loaded, judge, refuse_shared_names
 from runner.spec.load import Document, parse_bytes
 from runner.spec.names import FileRole, role_of
 
@@ -32,6 +32,8 @@ class Workspace:
         self.root = root
         self._deployment = deployment
         self._documents: dict[Path, Document] = {}
+        self._strategies: list[Path] | None = None
+        """Those of the documents that are strategies, in order; None when that is to be found out anew."""
         self._contents: dict[Path, bytes] = {}
         self._verdicts: dict[Path, _Verdict] = {}
 
@@ -39,10 +41,13 @@ class Workspace:
         """The content of a file from now on. Files whose names do not count are not taken in."""
         if role_of(path.name) in (FileRole.STRATEGY, FileRole.BASE):
             self._contents[path] = content
+            if path not in self._documents:
+                self._strategies = None
             self._documents[path] = parse_bytes(content, file=path.as_posix())
 
     def remove(self, path: Path) -> None:
         """A file that is not there any more."""
+        self._strategies = None
         for known in (self._contents, self._documents, self._verdicts):
             known.pop(path, None)
 
@@ -62,29 +67,39 @@ class Workspace:
         return dict(self._contents)
 
     def folder(self) -> Folder:
-        """What became of every file, as `load_folder` would say of these contents."""
+        """What became of every strategy file. Not what `load_folder` says besides: of bases by themselves, and of
+        strategies that run well but not well together. That takes as long as many files do, and holds up no change."""
         bases = self._bases()
-        loaded = [self._judged(path, bases) for path in sorted(self._documents) if _is_strategy(path)]
-        documents = [self._documents[path] for path in sorted(self._documents) if not _is_strategy(path)]
-        return folder_of(loaded, documents, self._deployment)
+        loaded = refuse_shared_names([self._judged(path, bases) for path in self._strategy_paths()])
+        return Folder(
+            specs=tuple(one.spec for one in loaded if one.spec is not None), problems=(), loaded=tuple(loaded)
+        )
+
+    def _strategy_paths(self) -> list[Path]:
+        if self._strategies is None:
+            self._strategies = sorted(path for path in self._documents if _is_strategy(path))
+        return self._strategies
 
     def judged_with(self, path: Path, content: bytes) -> list[Loaded]:
         """What the files that depend on `path`, itself included, would be with another content of it. Nothing is
         kept."""
         old = self._documents.get(path)
         self._documents[path] = parse_bytes(content, file=path.as_posix())
+        if old is None:
+            self._strategies = None
         try:
             bases = self._bases()
             if _is_strategy(path):
                 return [judge(self._documents[path], path, bases, self._deployment)]
             return [
                 judge(self._documents[one], one, bases, self._deployment)
-                for one in sorted(self._documents)
-                if _is_strategy(one) and self._depends(one, path)
+                for one in self._strategy_paths()
+                if self._depends(one, path)
             ]
         finally:
             if old is None:
                 del self._documents[path]
+                self._strategies = None
             else:
                 self._documents[path] = old
 
@@ -93,7 +108,8 @@ class Workspace:
         return verdict is None or base.resolve() in verdict.loaded.bases
 
     def _bases(self) -> BaseFiles:
-        found = {path.resolve(): document for path, document in self._documents.items() if not _is_strategy(path)}
+        bases = self._documents.keys() - set(self._strategy_paths())
+        found = {path.resolve(): self._documents[path] for path in bases}
         return BaseFiles(self.root, found, closed=True)
 
     def _judged(self, path: Path, bases: BaseFiles) -> Loaded:
