@@ -55,9 +55,9 @@ kill-test: install ## kill the runner KILLS times (200) and see that nothing is 
 reload-kill-test: install ## kill the runner at every step of every kind of reload
 	RUNNER_RELOAD_KILLS=1000 $(BIN)/python -m pytest tests/live/test_reload_killed.py
 
-SECONDS ?= 60
-reload-soak: install ## edit files a hundred times a second for SECONDS (60) and see what is left
-	RUNNER_STORM_S=$(SECONDS) $(BIN)/python -m pytest tests/live/test_reload_storm.py
+SOAK_S ?= 60
+reload-soak: install ## edit files a hundred times a second for SOAK_S seconds (60) and see what is left
+	RUNNER_STORM_S=$(SOAK_S) $(BIN)/python -m pytest tests/live/test_reload_storm.py
 
 FUZZ ?= 1000000
 SEED ?=

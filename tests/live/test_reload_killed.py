@@ -113,7 +113,7 @@ def check(process: Process, killed: str) -> int:
         set_aside = journal.meta("superseded:MOVES")
     assert [one.generation for one in history] == list(range(1, len(history) + 1)), killed
     assert not [one for one in history if one.state is GenerationState.APPLYING], killed
-    newest = history[-1]
+    newest = next(one for one in history[::-1] if one.state is not GenerationState.REPLACED)
     assert newest.state is GenerationState.APPLIED and newest.generation == running, killed
     if set_aside:
         assert set_aside == spec.spec_hash and newest.spec_hash == history[0].spec_hash, killed
@@ -133,9 +133,15 @@ def test_a_reload_that_is_killed_at_any_step_ends_as_the_file_says(projects: Cal
     for step, kind in chosen():
         process = project.start_python(CHILD, step).ready()
         newest = check(process, killed)
-        assert before <= newest <= before + 1, f"{killed}: one change, one number; {before} before, {newest} now"
+        # A rollback that was not kept to its end is undone by the file, under another number.
+        most = before + (2 if killed.startswith("rollback") else 1)
+        assert before <= newest <= most, f"{killed}: {before} before, {newest} now"
         if kind == "restore":
             process.ask("override", name="MOVES", path=WEIGHT, value=0.05, lasts_s=86_400, reason="to be restored")
+        if kind == "rollback":  # away from what it goes back to
+            since = process.last_seq()
+            project.save("moves.yaml", editor.change("tightening"))
+            process.reloaded(since, "MOVES", result="applied")
         before, killed = process.generations("MOVES")[2], f"{kind}, {step}"
         (project.root / "armed").touch()
         act(process, editor, kind)
