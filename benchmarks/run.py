@@ -17,6 +17,7 @@ import kernel
 import latency
 import loc
 import paper
+import reload
 import replay
 import validate
 import watch
@@ -35,6 +36,7 @@ def sections(quick: bool) -> dict[str, Callable[[], Sequence[Table]]]:
         "paper": lambda: [paper.measure(20 if quick else 1_000, 10 if quick else 300)],
         "replay": lambda: [replay.measure(5 if quick else 60)],
         "watch": lambda: [watch.measure(3 if quick else 200, 3 if quick else 50)],
+        "reload": lambda: reload.measure(8 if quick else 500, 3 if quick else 300),
         "latency": lambda: latency.tables(latency.measure_each(strategies, base_orders, together=quick)),
     }
 

@@ -30,6 +30,9 @@ FIGURES = (
     "longest garbage collection",
     "journal commit, synced",
     "per strategy",
+    "save → cap in force, p50",
+    "save → cap in force, p99",
+    "Where the time of a reload goes",
 )
 
 
