@@ -102,9 +102,11 @@ def test_the_exit_codes_are_all_described(texts):
 
 
 def test_the_control_protocol_is_described_as_it_is_served(texts):
+    from runner.manager.reload.verbs import ReloadVerbs
     from runner.manager.verbs import Verbs
 
-    served = {name for name in vars(Verbs) if not name.startswith("_")} - {"verbs", "streams", "follow"}
+    methods = [name for served_by in (Verbs, ReloadVerbs) for name in vars(served_by) if not name.startswith("_")]
+    served = set(methods) - {"verbs", "streams", "follow"}
     section = texts["docs/cli.md"].partition("## The control socket")[2]
     described = {name for line in re.findall(r"^\| (`.+?) \|", section, re.M) for name in re.findall(r"`(\w+)`", line)}
     assert described == served
