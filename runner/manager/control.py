@@ -19,6 +19,8 @@ SOCKET_NAME = "runner.sock"
 MAX_LINE_BYTES = 1024 * 1024
 MAX_CONNECTIONS = 32
 READ_TIMEOUT_S = 30.0
+LAST_ANSWERS_S = 1.0
+"""For answers that are ready when the runner stops to leave before the connections are cut."""
 MAX_SOCKET_PATH_BYTES = 100
 
 Verb = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
@@ -36,6 +38,8 @@ class ControlServer:
         self._streams = streams
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()
+        """Those of them that wait for an answer, and not for events without end."""
 
     async def start(self) -> None:
         """Binds the socket. The state directory's lock is held, so a socket that is there is a dead runner's."""
@@ -54,6 +58,8 @@ class ControlServer:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=LAST_ANSWERS_S)
         for task in list(self._clients):
             task.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
@@ -96,7 +102,13 @@ class ControlServer:
         if verb in self._streams and args.get("follow"):
             await self._follow(verb, args, reader, writer)
             return
-        await _reply(writer, await self._answer(verb, args))
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering.add(task)
+        try:
+            await _reply(writer, await self._answer(verb, args))
+        finally:
+            self._answering.discard(task)
 
     async def _answer(self, verb: str, args: Mapping[str, Any]) -> dict[str, Any]:
         handler = self._verbs.get(verb)
