@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from runner.model.events import CommissionCharged, Filled, StrategyPhase
+from runner.model.orders import OrderIntent
 from runner.portfolio.positions import Books, Position
 from runner.store.codec import decimal_text, event_to_json, time_text
 from runner.store.journal import Journal, OrderRecord
@@ -48,7 +49,7 @@ def status_view(journal: Journal, name: str | None) -> dict[str, Any]:
                 "file": "",
                 "phase": StrategyPhase.STOPPED.value,
                 "reason": _operator_word(journal.operator_state(strategy)),
-                "generation": latest[strategy].generation if strategy in latest else None,
+                "generation": _generation(journal, strategy, latest.get(strategy)),
                 "client_id": latest[strategy].client_id if strategy in latest else None,
                 "positions": sum(1 for position in held if position.strategy == strategy),
                 "day_pnl": None,
@@ -62,6 +63,14 @@ def status_view(journal: Journal, name: str | None) -> dict[str, Any]:
             for strategy in names
         ],
     }
+
+
+def _generation(journal: Journal, strategy: str, order: OrderIntent | None) -> int | None:
+    """The version that ran last; of a strategy without a file, what its last order carries."""
+    ran = journal.generations.running(strategy)
+    if ran is not None:
+        return ran.generation
+    return None if order is None else order.generation
 
 
 def positions_view(journal: Journal, name: str | None) -> dict[str, Any]:

@@ -305,9 +305,11 @@ def test_hangup_has_the_files_looked_at(running: Process) -> None:
 def test_without_a_runner_the_versions_are_read_from_the_journal(running: Process) -> None:
     project = running.project
     before = {words: project.say(*words).out for words in OFFLINE}
+    ran = running.generations("SWING")[2]
     assert running.end(signal.SIGINT) == 0
     project.settle()
     project.audit()
+    assert project.say("status", "SWING").out.splitlines()[1].split()[:3] == ["SWING", "Stopped", str(ran)]
     for words, out in before.items():
         assert project.say(*words).out == out
     for words in (["plan"], ["apply"], ["approve", "SWING@1"], ["drift"], ["metrics"], ["rollback", "SWING@1"]):

@@ -22,7 +22,7 @@ from live_support import Process, Project, until
 from runner.store.generations import GenerationState
 from runner.store.journal import Journal
 
-SECONDS = float(os.environ.get("RUNNER_STORM_S", "5"))
+SECONDS = float(os.environ.get("RUNNER_STORM_S", "4"))
 """How long it rages; `make reload-soak` takes a minute."""
 RATE = 100
 """Edits a second."""
