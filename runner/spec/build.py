@@ -28,7 +28,7 @@ from runner.spec.rules import markets as market_rules
 from runner.spec.rules import schedule as schedule_rules
 from runner.spec.rules import weights as weight_rules
 from runner.spec.rules.risk import Risk, check_risk
-from runner.spec.schema import REQUIRED
+from runner.spec.schema import REQUIRED, meta_keys
 from runner.spec.spec import (
     BarsSpec,
     Claims,
@@ -246,7 +246,11 @@ def _warmups(
 
 
 def spec_hash(document: Mapping[str, Any]) -> str:
-    """sha256 of the document as canonical JSON. The order of keys does not count, except that of the signals."""
-    ordered = {**document, "signals": list((document.get("signals") or {}).items())}
+    """sha256 of what the document says about trading, as canonical JSON.
+
+    Keys of reload class `meta` are left out. The order of keys does not count, except that of the signals.
+    """
+    trading = {key: value for key, value in document.items() if key not in meta_keys()}
+    ordered = {**trading, "signals": list((document.get("signals") or {}).items())}
     text = json.dumps(ordered, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -107,6 +107,13 @@ def schema_texts() -> dict[str, str]:
 
 
 @lru_cache(maxsize=1)
+def meta_keys() -> frozenset[str]:
+    """The keys of a file that say nothing about its trading: a change in them alone is no new version of it."""
+    properties = _properties(Catalog({kind: {} for kind in Kind}))
+    return frozenset(key for key, field in properties.items() if field.get("x-runner", {}).get("apply") == "meta")
+
+
+@lru_cache(maxsize=1)
 def params_schema() -> Schema:
     """The schema of `params`: all base parameters except `universe`, which has its own key in a file."""
     schema = deepcopy(json_schema(BaseParams))

@@ -157,7 +157,7 @@ class Claims:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategySpec:
-    """One strategy. `spec_hash` is the sha256 of `document` as canonical JSON, comments and layout left out."""
+    """One strategy. `spec_hash` is the sha256 of what `document` says about trading, as canonical JSON."""
 
     name: str
     description: str = ""

@@ -12,9 +12,11 @@ import yaml
 from runner.exits.chandelier import Chandelier
 from runner.model.bars import BarSize
 from runner.model.instruments import InstrumentQuery, SecType
+from runner.spec.build import spec_hash
 from runner.spec.deployment import Deployment
 from runner.spec.folder import Loaded, load_file, load_text
 from runner.spec.render import render_text
+from runner.spec.schema import meta_keys, strategy_schema
 from runner.spec.spec import EvaluateOn, ExecutionStyle, OnRemove, StrategySpec
 from runner.spec.times import TimeRef
 
@@ -111,6 +113,29 @@ def test_the_hash_is_of_what_the_file_means() -> None:
         spec_of(load(signals=two, combine=combine)).spec_hash
         != spec_of(load(signals=swapped, combine=combine)).spec_hash
     )
+
+
+def test_what_counts_for_the_hash_follows_from_the_schema() -> None:
+    schema = strategy_schema()["properties"]
+    assert meta_keys() == {key for key, field in schema.items() if field.get("x-runner", {}).get("apply") == "meta"}
+    assert {"description", "owner", "tags", "on_remove"} <= meta_keys() and "params" not in meta_keys()
+    document = {"name": "A", "signals": {"a": 1}, "params": {}}
+    for key in schema:
+        changed = spec_hash({**document, key: {"other": 1} if key == "signals" else "other"})
+        assert (changed == spec_hash(document)) == (key in meta_keys()), key
+
+
+def test_no_field_inside_a_section_that_counts_is_left_out_of_the_hash() -> None:
+    def inner(schema: Any) -> list[str]:
+        if not isinstance(schema, dict):
+            return []
+        below = [*schema.get("properties", {}).values(), schema.get("additionalProperties"), schema.get("items")]
+        below += [case["then"] for case in schema.get("allOf", ())]
+        own = [schema["x-runner"].get("apply", "")] if "x-runner" in schema else []
+        return own + [mark for field in below for mark in inner(field)]
+
+    for key, field in strategy_schema()["properties"].items():
+        assert key in meta_keys() or "meta" not in inner(field), key
 
 
 def test_warnings_leave_a_file_usable() -> None:
