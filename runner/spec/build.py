@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.base_params import BaseParams
-from runner.blocks import CombineBlock, ExitBlock, Kind, SignalBlock, SizingBlock, build
+from runner.blocks import CombineBlock, ExitBlock, Kind, NotLoaded, SignalBlock, SizingBlock, build
 from runner.model.bars import BarSize
 from runner.model.orders import TimeInForce
 from runner.spec.build_blocks import BlockBuilder
@@ -40,8 +40,12 @@ from runner.spec.spec import (
     StrategySpec,
     UniverseSpec,
 )
+from runner.spec.subject import Subject
 from runner.spec.times import TimeRef, parse_clock, parse_every
 from runner.spec.universe import read_universe
+
+if TYPE_CHECKING:
+    from runner.spec.cases import Case
 
 DEFAULT_COMBINE = "first"
 """How signals are combined when nothing is said, which does with one signal only."""
@@ -56,7 +60,15 @@ class Builder:
     path: Path
     bases: tuple[Path, ...]
     deployment: Deployment
+    repository: Path
+    """What fixtures of tests are relative to."""
     problems: list[Problem] = field(default_factory=list)
+    cases: tuple[Case, ...] = ()
+    """The tests in the file, once it is built."""
+    case_problems: list[Problem] = field(default_factory=list)
+    """What is wrong with what they say. It does not keep the strategy from being built."""
+    subject: Subject = field(default_factory=Subject)
+    """What its tests can be held against, once it is built."""
     blocks: BlockBuilder = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,6 +97,14 @@ class Builder:
         if execution is not None:
             execution_rules.check_execution(self.root, execution, self.problems)
         hook_rules.check_hooks(self.root, self.deployment.allowed_packages, self.problems)
+        self.subject = self._subject(universe, params, signals, sizing, exits, bars)
+        if self.root.child("tests") is not None:
+            # Most files have no tests, and need not wait for what judges them.
+            from runner.spec.rules import cases as case_rules
+
+            found = list(self.problems)
+            self.cases = case_rules.judge_cases(self.root, self.document, self.subject, self.repository, found)
+            self.case_problems = found[len(self.problems) :]
         if any(problem.is_error for problem in self.problems):
             return None
         assert universe and params and signals and combine and sizing and schedule and execution and bars
@@ -165,8 +185,7 @@ class Builder:
 
     def _combine(self) -> CombineBlock | None:
         node = self.root.child("combine")
-        signals = self.root.child("signals")
-        names = list(signals.value) if signals is not None and signals.is_mapping else []
+        names = self.blocks.names("signals")
         if node is None:
             if len(names) > 1:
                 span = self.root.key_span(("signals",)) or self.root.locate(("signals",))
@@ -204,6 +223,27 @@ class Builder:
         else:
             history_rules.check_warmup(self.root, history, needs, self.problems)
         return BarsSpec(size=BarSize(data["size"]), history=history, regular_hours=data.get("regular_hours", True))
+
+    def _subject(
+        self,
+        universe: UniverseSpec | None,
+        params: BaseParams | None,
+        signals: Mapping[str, SignalBlock],
+        sizing: SizingBlock | None,
+        exits: Mapping[str, ExitBlock],
+        bars: BarsSpec | None,
+    ) -> Subject:
+        names, exit_names = self.blocks.names("signals"), self.blocks.names("exits")
+        whole = sizing is not None and len(names) == len(signals) > 0 and len(exit_names) == len(exits)
+        known = whole and NotLoaded not in self.blocks.plugged_in.values()
+        return Subject(
+            universe=universe,
+            signals=names or None,
+            exits=exit_names,
+            warmup=max(_warmups(signals, sizing, exits).values()) if known else None,
+            bar_size=None if bars is None else bars.size,
+            params=params,
+        )
 
     def _schedule(self) -> ScheduleSpec | None:
         if self._bad("schedule"):

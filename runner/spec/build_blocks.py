@@ -12,7 +12,7 @@ from runner.blocks import CombineBlock, Kind, NotLoaded, SignalBlock, SizingBloc
 from runner.catalog import Fault, Unusable
 from runner.spec.deployment import Deployment
 from runner.spec.load import Node
-from runner.spec.problems import KeyPath, Problem, dotted, error
+from runner.spec.problems import KeyPath, Problem, dotted, error, is_clean
 from runner.spec.references import Reference, is_reference
 from runner.spec.rules.plugins import check_plugin, misbehaved, unusable_code
 from runner.spec.rules.sides import claims_of
@@ -39,17 +39,16 @@ class BlockBuilder:
 
     def good(self, path: KeyPath) -> Node | None:
         """The node at `path` when it is there and nothing in it is wrong so far."""
-        prefix = dotted(path)
-        for problem in self.problems:
-            if problem.is_error and re.match(re.escape(prefix) + r"(?:[.\[]|\Z)", problem.path):
-                return None
-        return self.root.find(path)
+        return self.root.find(path) if is_clean(self.problems, path) else None
+
+    def names(self, section: str) -> tuple[str, ...]:
+        """The ids in a section, those of wrong blocks included."""
+        node = self.root.child(section)
+        return tuple(node.value) if node is not None and node.is_mapping else ()
 
     def named(self, kind: Kind, section: str) -> dict[str, Any]:
         """The blocks of a section by their ids; those that cannot be built are left out."""
-        node = self.root.child(section)
-        names = list(node.value) if node is not None and node.is_mapping else []
-        found = {name: self.one(kind, (section, name)) for name in names}
+        found = {name: self.one(kind, (section, name)) for name in self.names(section)}
         return {name: block for name, block in found.items() if block is not None}
 
     def one(self, kind: Kind, path: KeyPath) -> Any:

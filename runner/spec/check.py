@@ -21,7 +21,7 @@ from runner.spec.fields import Schema
 from runner.spec.load import Entry, Node
 from runner.spec.problems import NO_STEP, KeyPath, Problem, Span, Step, dotted, error, warning
 from runner.spec.spelling import meant
-from runner.spec.steps import form_step, instead, part_colon, rename, type_step, write
+from runner.spec.steps import form_step, fraction_hint, instead, part_colon, rename, type_step, write
 from runner.spec.times import CLOCK_PATTERN, EVERY_PATTERN, TIME_PATTERN
 from runner.spec.words import shown, types_named
 
@@ -118,7 +118,7 @@ class Checker:
         elif name == "pattern":
             yield _wrong_form(failure, path, span, node)
         elif name in _SIZES:
-            yield error("S208", f"{label} {_SIZES[name](failure.limit)}", span, path=path)
+            yield error("S208", f"{label} {_SIZES[name](failure.limit)}", span, path=path, hint=_own_hint(failure))
         elif name == "uniqueItems":
             yield error("S208", f"{label} lists something twice", span, path=path)
         else:
@@ -172,7 +172,7 @@ class Checker:
         key = str(failure.value)
         here = (*path, key)
         span = root.key_span(here) or root.locate(path)
-        hint = "begin with a letter; letters, digits and _ may follow, 32 at most"
+        hint = _own_hint(failure) or "begin with a letter; letters, digits and _ may follow, 32 at most"
         return error("S207", f'"{_short(key)}" cannot be a name in {dotted(path)}', span, path=here, hint=hint)
 
     def _not_one_of(self, failure: _Failure, path: KeyPath, span: Span, node: Node | None) -> Problem:
@@ -216,11 +216,17 @@ _RANGES = {
     "exclusiveMinimum": "above",
     "exclusiveMaximum": "below",
 }
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
+
+
 _SIZES: Mapping[str, Callable[[int], str]] = {
     "minItems": lambda n: "is empty" if n == 1 else f"must have {n} entries",
-    "maxItems": lambda n: f"must have at most {n} entries",
+    "maxItems": lambda n: f"must have at most {_entries(n)}",
     "minProperties": lambda n: "is empty" if n == 1 else f"must have at least {n} entries",
-    "maxProperties": lambda n: f"must have at most {n} entries",
+    "maxProperties": lambda n: f"must have at most {_entries(n)}",
     "minLength": lambda n: "is empty" if n == 1 else f"must have at least {n} characters",
     "maxLength": lambda n: f"must have at most {n} characters",
 }
@@ -319,7 +325,7 @@ def _wrong_type(failure: _Failure, path: KeyPath, span: Span, node: Node | None)
         message = f"{dotted(path)} has no value; it must be {types_named(expected)}"
     else:
         message = f"{dotted(path)} must be {types_named(expected)}, not {shown(value, node)}"
-    return error("S203", message, span, path=path, hint=step.hint, fix=step.fix)
+    return error("S203", message, span, path=path, hint=step.hint or _own_hint(failure), fix=step.fix)
 
 
 def _wrong_form(failure: _Failure, path: KeyPath, span: Span, node: Node | None) -> Problem:
@@ -328,12 +334,17 @@ def _wrong_form(failure: _Failure, path: KeyPath, span: Span, node: Node | None)
     if form is not None or step.hint:
         message = f"{dotted(path)} {f'must be {form}, not' if form is not None else 'cannot be'} {shown(value, node)}"
         return error("S207", message, span, path=path, hint=step.hint, fix=step.fix)
-    hint = _FORM_HINTS.get(str(path[-1]) if path else "", "")
+    hint = _own_hint(failure) or _FORM_HINTS.get(str(path[-1]) if path else "", "")
     if not hint and path and path[0] == "hooks":
         hint = "write package.module:function"
     if not hint and path and path[0] == "universe":
         hint = _FORM_HINTS["symbol"]
     return error("S207", f"{dotted(path)} cannot be {shown(value, node)}", span, path=path, hint=hint)
+
+
+def _own_hint(failure: _Failure) -> str:
+    """The next step that the field itself names; else empty."""
+    return str(failure.schema.get("x-runner", {}).get("hint", ""))
 
 
 _FORM_HINTS = {
@@ -347,9 +358,7 @@ _FORM_HINTS = {
 
 def _fraction_hint(schema: Any, value: Any) -> str:
     unit = schema.get("x-runner", {}).get("unit", "") if isinstance(schema, dict) else ""
-    if "fraction" in str(unit) and isinstance(value, int | float) and 1 < abs(value) <= 100:
-        return f"weights and risk are fractions: {value:g}% is {value / 100:g}"
-    return ""
+    return fraction_hint(value) if "fraction" in str(unit) else ""
 
 
 def _known_keys(known: Mapping[str, Any]) -> str:

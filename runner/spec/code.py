@@ -94,6 +94,7 @@ def _request(
     said = {item.name: getattr(deployment, item.name) for item in dataclasses.fields(deployment)}
     del said["catalog"]
     said["allowed_packages"] = sorted(deployment.allowed_packages or ())
+    said["repository"] = None if deployment.repository is None else str(deployment.repository)
     return {
         "root": str(root),
         "files": [file.path.as_posix() for file in files],

@@ -96,7 +96,8 @@ class Child:
             self._report(unusable_code(reference, skipped) for reference in blocks)
             return
         file = self._read(name)
-        self._report(file.problems)
+        # Its tests too: only now is the warm-up of a plugged-in block known.
+        self._report(file.all_problems)
         for reference in blocks if file.spec is not None else ():
             assert file.spec is not None
             skipped = self._begin(f"trial {name} {'.'.join(map(str, reference.path))}")
@@ -154,11 +155,13 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     request = json.loads(sys.stdin.buffer.read())
     said = request["deployment"]
+    said["allowed_packages"] = frozenset(said["allowed_packages"])
+    said["repository"] = None if said["repository"] is None else Path(said["repository"])
     Child(
         pipe=pipe,
         root=Path(request["root"]),
         files=tuple(request["files"]),
-        deployment=Deployment(**said | {"allowed_packages": frozenset(said["allowed_packages"])}),
+        deployment=Deployment(**said),
         skip={step: Unusable(Fault(fault), message) for step, (fault, message) in request["skip"].items()},
     ).run()
     os._exit(0)

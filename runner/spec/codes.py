@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+
+def is_of_tests(code: str) -> bool:
+    """Whether it is about what a test says, which does not keep its strategy from being used."""
+    return "M460" <= code <= "M479"
+
+
 CODES: dict[str, str] = {
     "Y100": "the file is empty",
     "Y101": "the text is not YAML",
@@ -68,6 +74,21 @@ CODES: dict[str, str] = {
     "M452": "runner.yaml: live trading on the embedded gateway",
     "M453": "runner.yaml: a live account that is not listed",
     "M454": "runner.yaml: dates that cannot be",
+    "M460": "tests: a symbol that the strategy does not trade, or that the test has no bars of",
+    "M461": "tests: series of different lengths, or too many values",
+    "M462": "tests: something is expected before the warm-up is over",
+    "M463": "tests: a moment that is not in the bars, or no day at all",
+    "M464": "tests: a signal or an exit that is not there, or an exit that is off",
+    "M465": "tests: a fixture that is not there, lies outside, or is of no known kind",
+    "M466": "tests: parts that are missing, have no effect or exclude each other",
+    "M467": "tests: one name twice",
+    "M468": "tests: bounds that no number can meet",
+    "M469": "tests: a weight that the strategy's own limits rule out",
+    "M470": "tests: an exchange rate that is missing or not used",
+    "M471": "tests: prices that no market has",
+    "M472": "tests: text that is no series",
+    "M473": "a file of tests without its strategy",
+    "M475": "tests: a position or order in what cannot be held",
     "C503": "a hook outside the allowed packages",
     "C504": "a plugged-in block outside the allowed packages",
     "C505": "a plugged-in block that is not installed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.catalog import BUILT_IN, Catalog
@@ -27,6 +28,9 @@ class Deployment:
     """`portfolio.max_total_weight`: largest sum of the target weights of all enabled strategies."""
     live: bool = False
     """`ib.mode`: where money is at stake, nobody but the owner may write a strategy's file."""
+    repository: Path | None = None
+    """The folder of runner.yaml, which fixtures of tests are relative to and may not leave; the one that holds the
+    strategies folder when not known."""
     catalog: Catalog = BUILT_IN
 
     @classmethod
@@ -38,5 +42,6 @@ class Deployment:
             base_currency=(gateway.base_currency or EMBEDDED_BASE_CURRENCY) if gateway.embedded else None,
             max_total_weight=config.max_total_weight,
             live=config.ib.mode == "live",
+            repository=config.strategies_dir.parent if config.file is None else config.file.parent,
             catalog=catalog,
         )

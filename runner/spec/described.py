@@ -17,6 +17,7 @@ from runner.catalog import BUILT_IN, Catalog
 from runner.model.annotations import APPLY, DIRECTION, NEUTRAL, ORDERS, Direction, Effect, tighter
 from runner.spec.config_schema import runner_schema
 from runner.spec.fields import Schema, words_of
+from runner.spec.notation import MAX_VALUE
 from runner.spec.schema import strategy_schema
 from runner.spec.write import block
 
@@ -24,8 +25,8 @@ File: TypeAlias = Literal["strategy", "runner.yaml"]
 
 MAX_CHOICES = 24
 """A closed set of more words than this is not listed."""
-OWN_IDS = {"signals": "my_signal", "exits": "my_exit"}
-"""Section → what stands for an id of the author's own in examples."""
+OWN_IDS = {"signals": "my_signal", "exits": "my_exit", "given": "AAPL", "positions": "AAPL", "orders": "AAPL"}
+"""Section → what stands for an id of the author's own, or for a symbol, in examples."""
 
 _TYPES = {
     "string": "text",
@@ -185,7 +186,8 @@ class Field:
                 data = [data]
             else:
                 beside = {key: value for key, value in self.samples.get(here, {}).items() if key != tokens[i]}
-                data = beside | {OWN_IDS[tokens[i - 1]] if tokens[i] == "*" else tokens[i]: data}
+                section = next((token for token in reversed(tokens[:i]) if token != "[]"), "")
+                data = beside | {OWN_IDS[section] if tokens[i] == "*" else tokens[i]: data}
         return block(data)
 
 
@@ -226,7 +228,8 @@ def written(value: Any) -> str:
 
 def _limits(schema: Schema) -> str:
     signs = (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
-    parts = [f"{sign} {schema[key]:.12g}" for key, sign in signs if key in schema]
+    # What any number is below is not worth a word.
+    parts = [f"{sign} {schema[key]:.12g}" for key, sign in signs if key in schema and abs(schema[key]) < MAX_VALUE]
     if "maxLength" in schema:
         parts.append(f"at most {schema['maxLength']} characters")
     if "maxItems" in schema:
@@ -265,10 +268,11 @@ def _walk(
         yield from _walk(settings, {}, f"{path}.with", file, use, beside)
     other = schema.get("additionalProperties")
     if isinstance(other, dict):
-        yield from _walk(other, demanded.get("additionalProperties", {}), f"{path}.*", file, block_name, samples)
+        beside = {**samples, **_needed(other, f"{path}.*")}
+        yield from _walk(other, demanded.get("additionalProperties", {}), f"{path}.*", file, block_name, beside)
     items = schema.get("items")
     # A list directly under `universe` is the short form of `universe.symbols`; its fields are described there.
-    if isinstance(items, dict) and "properties" in items and path != "universe":
+    if isinstance(items, dict) and path != "universe":
         beside = {**samples, **_needed(items, f"{path}[]")}
         yield from _walk(items, {}, f"{path}[]", file, block_name, beside)
 

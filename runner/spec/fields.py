@@ -1,9 +1,10 @@
 """Pieces of JSON Schema that the strategy's and the configuration's schemas share, and what every field carries.
 
 A field's annotations are under `x-runner`: `apply`, `direction`, `orders` (words of `runner.model.annotations`) and
-`since`; where they mean something, `unit`, `zero_is_off`, `kind` (of the block that `use` names) and `text` (a plain
-scalar is read as it is written, so that the symbol TRUE stays a symbol). A field that does not declare `apply`,
-`orders` or `since` has its section's; one without `direction` is neutral. `annotated()` writes them all out.
+`since`; where they mean something, `unit`, `zero_is_off`, `kind` (of the block that `use` names), `text` (a plain
+scalar is read as it is written, so that the symbol TRUE stays a symbol) and `hint` (the next step after a value that
+does not fit). A field that does not declare `apply`, `orders` or `since` has its section's; one without `direction` is
+neutral. `annotated()` writes them all out.
 """
 
 from __future__ import annotations

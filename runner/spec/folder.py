@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from runner.blocks import Kind
 from runner.catalog import Catalog
 from runner.spec.build import Builder
+from runner.spec.case_file import CaseFile, judge_case_file, lost_case_file
 from runner.spec.check import Checker
 from runner.spec.deployment import Deployment
 from runner.spec.extends import BaseFiles, extend
 from runner.spec.levels import Level
 from runner.spec.load import Document, Node, parse_text
-from runner.spec.names import MAX_FILES, FileRole, role_of, walk
+from runner.spec.names import MAX_FILES, FileRole, case_path, role_of, strategy_path, walk
 from runner.spec.problems import Problem, Related, Span, error, in_order, warning, whole_file
 from runner.spec.references import Reference, references
 from runner.spec.rules.between_files import check_folder
 from runner.spec.schema import base_schema, strategy_schema
 from runner.spec.spec import StrategySpec
+from runner.spec.subject import Subject
+
+if TYPE_CHECKING:
+    from runner.spec.cases import Case
 
 ANYWHERE = Deployment()
 """Nothing is known of runner.yaml; the built-in blocks are there."""
@@ -32,11 +39,12 @@ _MOVED = {
     "params.universe": 'write "universe:" at the top level of the file',
     "*.stop": 'stops are parameters: "params: {stop_loss: 0.03}"',
 }
+_MOVED_IN_BASES = _MOVED | {"tests": "a base is never started; write tests in the files that extend it"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """What became of one file. `spec` is None when there is any error; warnings leave it usable."""
+    """What became of one file. `spec` is None when `problems` has any error; warnings leave it usable."""
 
     path: Path
     spec: StrategySpec | None
@@ -53,6 +61,21 @@ class Loaded:
     """The document with its bases merged in; None when the text could not be read."""
     references: tuple[Reference, ...] = ()
     """The plugged-in blocks and hooks that it names."""
+    subject: Subject = field(default_factory=Subject)
+    """What its tests can be held against."""
+    cases: tuple[Case, ...] = ()
+    """The tests of the strategy that could be run: those in the file, then those beside it."""
+    case_problems: tuple[Problem, ...] = ()
+    """What is wrong with what the tests in the file say. It does not refuse the strategy: else no cap could be lowered
+    that a test still expects to be higher."""
+    case_file: CaseFile | None = None
+    """The file of tests beside it, with problems of its own, which do not refuse the strategy either."""
+
+    @property
+    def all_problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the file, with the tests in it, and with those beside it."""
+        beside = () if self.case_file is None else self.case_file.problems
+        return (*self.problems, *self.case_problems, *beside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +88,19 @@ class Folder:
     """Files that look like strategies and are not read, because of their names."""
     loaded: tuple[Loaded, ...] = ()
     """Every strategy file, usable or not."""
+    case_files: tuple[CaseFile, ...] = ()
+    """Every file of tests, beside a strategy or lost."""
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def not_loaded(self) -> tuple[str, ...]:
         """Plugged-in blocks whose packages were not imported: their settings were not judged."""
         return tuple(sorted({name for spec in self.specs for name in spec.not_loaded}))
+
+    @property
+    def tests(self) -> dict[str, int]:
+        """File → how many tests it holds that could be run; files without are left out."""
+        return dict(Counter(case.span.file for one in self.loaded for case in one.cases))
 
 
 @lru_cache(maxsize=2)
@@ -79,7 +109,7 @@ def _checkers(catalog: Catalog) -> tuple[Checker, Checker]:
     known = {kind.value: catalog.blocks(kind) for kind in Kind}
     return (
         Checker(strategy_schema(catalog), known=known, moved=_MOVED),
-        Checker(base_schema(catalog), known=known, moved=_MOVED),
+        Checker(base_schema(catalog), known=known, moved=_MOVED_IN_BASES),
     )
 
 
@@ -92,13 +122,37 @@ def load_file(
     bases: BaseFiles | None = None,
     shown: str | None = None,
 ) -> Loaded:
-    """Read, extend, check and build one strategy file. Never raises for what the file holds.
+    """Read, extend, check and build one strategy file, and read the tests beside it. Never raises for what they hold.
 
     `root` is the strategies folder, which bases may not leave. Problems name the file as `path` does, or as `shown`.
     Below `Level.RULES` nothing is built: `spec` is None.
     """
     files = bases or BaseFiles(root)
-    return judge(files.fresh(path, shown=shown or path.as_posix()), path, files, deployment, level)
+    loaded = judge(files.fresh(path, shown=shown or path.as_posix()), path, files, deployment, level)
+    beside = case_path(path)
+    return _with_tests(loaded, beside, files, deployment, level) if beside.is_file() else loaded
+
+
+def load_alone(
+    path: Path,
+    *,
+    root: Path,
+    deployment: Deployment = ANYWHERE,
+    level: Level = Level.RULES,
+    bases: BaseFiles | None = None,
+    shown: str | None = None,
+) -> Folder:
+    """One strategy and its tests, of which `path` names either file, without the rest of its folder.
+
+    Problems name the strategy's file as its path does, or as `shown`.
+    """
+    files = bases or BaseFiles(root)
+    strategy = strategy_path(path)
+    if strategy is not None and not strategy.is_file():
+        lost = lost_case_file(files.fresh(path, shown=path.as_posix()), path, level)
+        return folder_of([], [], deployment, level, lost=[lost])
+    loaded = load_file(strategy or path, root=root, deployment=deployment, level=level, bases=files, shown=shown)
+    return folder_of([loaded], [], deployment, level)
 
 
 def load_base(
@@ -144,6 +198,7 @@ def load_folder(
     ignored: list[str] = []
     files: list[Path] = []
     base_paths: list[Path] = []
+    test_paths: list[Path] = []
     try:
         for path in walk(root):
             match role_of(path.name):
@@ -151,6 +206,8 @@ def load_folder(
                     files.append(path)
                 case FileRole.BASE:
                     base_paths.append(path)
+                case FileRole.TESTS:
+                    test_paths.append(path)
                 case FileRole.LOOKALIKE:
                     ignored.append(path.as_posix())
                     problems.append(_not_read(path))
@@ -158,35 +215,55 @@ def load_folder(
         reason = (exc.strerror or "it cannot be read").lower()
         message = f"the strategies folder cannot be read: {reason}"
         return Folder(specs=(), problems=(error("E601", message, whole_file(root.as_posix())),))
-    if len(files) > MAX_FILES:
+    if max(len(files), len(test_paths)) > MAX_FILES:
         message = f"the strategies folder holds more than {MAX_FILES} files"
         return Folder(specs=(), problems=(error("E602", message, whole_file(root.as_posix())),))
     bases = BaseFiles(root, unsaved=unsaved)
     documents = [bases.read(path.resolve(), shown=path.as_posix()) for path in base_paths]
-    loaded = [load_file(path, root=root, deployment=deployment, level=level, bases=bases) for path in files]
-    found = folder_of(loaded, documents, deployment, level)
+    loaded = {path: judge(bases.fresh(path, shown=path.as_posix()), path, bases, deployment, level) for path in files}
+    lost = []
+    for path in test_paths:
+        strategy = strategy_path(path)
+        if strategy in loaded:
+            loaded[strategy] = _with_tests(loaded[strategy], path, bases, deployment, level)
+        else:
+            lost.append(lost_case_file(bases.fresh(path, shown=path.as_posix()), path, level))
+    found = folder_of(list(loaded.values()), documents, deployment, level, lost=lost)
     return replace(found, problems=in_order([*problems, *found.problems]), ignored=tuple(ignored))
 
 
 def folder_of(
-    loaded: Sequence[Loaded], bases: Sequence[Document], deployment: Deployment, level: Level = Level.RULES
+    loaded: Sequence[Loaded],
+    bases: Sequence[Document],
+    deployment: Deployment,
+    level: Level = Level.RULES,
+    *,
+    lost: Sequence[CaseFile] = (),
 ) -> Folder:
-    """The files of one folder together: `bases` by themselves, and what must hold between the strategies."""
+    """The files of one folder together: `bases` by themselves, and what must hold between the strategies.
+
+    `lost` are files of tests that lie beside no strategy.
+    """
     problems: list[Problem] = []
     sources: dict[str, str] = {}
     for document in bases:
         sources[document.file] = document.text
         problems += _check_base(document, deployment, level)
     judged = refuse_shared_names(list(loaded))
+    case_files = [*(one.case_file for one in judged if one.case_file is not None), *lost]
     for one in judged:
-        problems += one.problems
+        problems += [*one.problems, *one.case_problems]
         sources.update(one.sources)
+    for case_file in case_files:
+        problems += case_file.problems
+        sources.update(case_file.sources)
     members = [(one.spec, one.root) for one in judged if one.spec is not None and one.root is not None]
     problems += check_folder(members, deployment)
     return Folder(
         specs=tuple(one.spec for one in judged if one.spec is not None),
         problems=in_order(problems),
         loaded=tuple(judged),
+        case_files=tuple(case_files),
         sources=sources,
     )
 
@@ -194,7 +271,7 @@ def folder_of(
 def judge(
     document: Document, path: Path, bases: BaseFiles, deployment: Deployment, level: Level = Level.RULES
 ) -> Loaded:
-    """What becomes of one document: extended, checked and built."""
+    """What becomes of one document: extended, checked and built. What lies beside it is not looked at."""
     sources = {document.file: document.text}
     if document.root is None or not level.includes(Level.SCHEMA):
         return Loaded(path=path, spec=None, problems=in_order(document.problems), sources=sources)
@@ -227,8 +304,9 @@ def judge(
     # A value that is refused already is judged all the same, so that its section counts as wrong; it is shown once.
     repeated = {id(problem) for problem in wrong if problem.span in explained}
     problems += wrong
+    builder = Builder(root, document, path, used, deployment, _repository(deployment, bases), problems)
     builds = whole and root.is_mapping and level.includes(Level.RULES)
-    spec = Builder(root, document, path, used, deployment, problems).build() if builds else None
+    spec = builder.build() if builds else None
     name = root.child("name")
     known = name is not None and isinstance(name.value, str)
     return Loaded(
@@ -241,7 +319,27 @@ def judge(
         name_span=name.span if name is not None and known else None,
         root=root,
         references=references(root),
+        subject=builder.subject,
+        cases=builder.cases,
+        case_problems=in_order(builder.case_problems),
     )
+
+
+def _with_tests(loaded: Loaded, path: Path, files: BaseFiles, deployment: Deployment, level: Level) -> Loaded:
+    """The strategy with the file of tests at `path`, which lies beside it."""
+    case_file = judge_case_file(
+        files.fresh(path, shown=path.as_posix()),
+        path,
+        subject=loaded.subject,
+        named={case.name: case.span for case in loaded.cases},
+        repository=_repository(deployment, files),
+        level=level,
+    )
+    return replace(loaded, cases=(*loaded.cases, *case_file.cases), case_file=case_file)
+
+
+def _repository(deployment: Deployment, files: BaseFiles) -> Path:
+    return deployment.repository or files.root.parent
 
 
 def _check_base(document: Document, deployment: Deployment, level: Level) -> list[Problem]:
@@ -309,8 +407,9 @@ def refuse_shared_names(loaded: list[Loaded]) -> list[Loaded]:
 
 
 def _not_read(path: Path) -> Problem:
-    if ".test." in path.name:
-        message, hint = "files of tests are not run by this version", ""
+    if path.name.startswith("_") and ".test." in path.name:
+        message = "this file is not read: a base has no tests"
+        hint = "a base is never started; keep tests beside the files that extend it"
     else:
         message = "this file is not read because of its name"
         hint = "a strategy's file is named with letters, digits, _ and -, and ends in .yaml or .yml"

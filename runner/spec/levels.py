@@ -52,6 +52,11 @@ def not_checked(level: Level, not_loaded: Sequence[str] = ()) -> tuple[str, ...]
     return tuple(found)
 
 
+def not_run(tests: int) -> tuple[str, ...]:
+    """That tests were found and not run, which no level does, in words for the last line."""
+    return (f"{tests} test{'' if tests == 1 else 's'} (not run)",) if tests else ()
+
+
 def level_of(code: str, deepest: Level) -> Level:
     """The level at which a problem of that code is found, in a run down to `deepest`."""
     found = _BY_RANGE[code[:1]]

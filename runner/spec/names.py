@@ -14,6 +14,7 @@ MAX_FOLDER_DEPTH = 8
 
 _STRATEGY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.ya?ml\Z")
 _BASE = re.compile(r"_[A-Za-z0-9][A-Za-z0-9_-]*\.ya?ml\Z")
+_TESTS = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)\.test(\.ya?ml)\Z")
 _DROPPING = re.compile(r"\.|.*~\Z|#.*#\Z|.*\.(?:swp|swx|tmp|bak|orig|rej)\Z|4913\Z")
 _LOOKS_LIKE = re.compile(r".*\.ya?ml(?:\W.*)?\Z|.*conflicted copy.*", re.IGNORECASE)
 
@@ -24,6 +25,8 @@ class FileRole(StrEnum):
     STRATEGY = "strategy"
     BASE = "base"
     """Extended by strategies, never started."""
+    TESTS = "tests"
+    """Tests of the strategy that it is named after; says nothing about its trading."""
     LOOKALIKE = "lookalike"
     """Not read, though its author may expect it to be."""
 
@@ -36,7 +39,20 @@ def role_of(name: str) -> FileRole | None:
         return FileRole.STRATEGY
     if _BASE.match(name):
         return FileRole.BASE
+    if _TESTS.match(name):
+        return FileRole.TESTS
     return FileRole.LOOKALIKE if _LOOKS_LIKE.match(name) else None
+
+
+def strategy_path(path: Path) -> Path | None:
+    """Where the strategy of a file of tests is, there or not; None when `path` is not named like one."""
+    match = _TESTS.match(path.name)
+    return None if match is None else path.with_name(match[1] + match[2])
+
+
+def case_path(path: Path) -> Path:
+    """Where tests of the strategy in `path` would be kept."""
+    return path.with_name(f"{path.stem}.test{path.suffix}")
 
 
 def walk(root: Path) -> Iterator[Path]:

@@ -49,6 +49,8 @@ class Value:
 
 
 DEFAULT = Origin("default", "default")
+NO_SETTINGS = ("extends", "tests")
+"""Keys that say where settings are from, or what they should bring about."""
 
 
 def resolved(root: Node, catalog: Catalog = BUILT_IN) -> tuple[Value, ...]:
@@ -65,7 +67,7 @@ def resolved(root: Node, catalog: Catalog = BUILT_IN) -> tuple[Value, ...]:
             found += _bars(below, node, root, catalog)
         elif name == "combine" and node is None:
             found.append(Value((*path, "use"), DEFAULT_COMBINE, DEFAULT))
-        elif name != "extends":
+        elif name not in NO_SETTINGS:
             found += _walk(below, node, path, DEFAULT)
     return tuple(found)
 

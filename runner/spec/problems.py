@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import takewhile
@@ -199,6 +199,15 @@ def dotted(path: KeyPath) -> str:
         else:
             text += f".{part}" if text else part
     return text
+
+
+def is_clean(problems: Sequence[Problem], path: KeyPath) -> bool:
+    """Whether nothing is wrong at `path` and below; warnings do not count."""
+    if not problems:
+        return True  # of most files, which are asked this dozens of times
+    here = dotted(path)
+    below = (f"{here}.", f"{here}[")
+    return not any(p.is_error and (p.path == here or p.path.startswith(below)) for p in problems)
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:

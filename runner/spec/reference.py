@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.model.annotations import APPLY, DIRECTION, NEUTRAL, ORDERS
+from runner.spec.case_schema import BOUND_MEANINGS
 from runner.spec.codes import CODES
 from runner.spec.described import MAX_CHOICES, Field, fields_of
 
 _SECTION = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_TESTS = "tests[]."
 _CHANGE = ("a change", "orders", "tighter is")
 
 
@@ -20,9 +22,12 @@ def tables() -> dict[str, str]:
     fields = fields_of()
     strategy = [field for field in fields if field.file == "strategy" and not field.block]
     params = [field for field in strategy if field.path.startswith("params.")]
+    tests = [field for field in strategy if field.path.startswith(_TESTS)]
+    apart = (*params, *tests)
     return {
-        "keys": _keys([field for field in strategy if field not in params and field.name != "with"]),
+        "keys": _keys([field for field in strategy if field not in apart and field.name != "with"]),
         "params": _params(params),
+        "tests": _tests(tests),
         "apply": _table(("a change", "what it takes"), [(f"`{word}`", text) for word, text in APPLY.items()]),
         "orders": _table(
             ("orders", "working orders", "open positions"),
@@ -51,6 +56,12 @@ def _keys(fields: Sequence[Field]) -> str:
 def _params(fields: Sequence[Field]) -> str:
     rows = [(f"`{f.name}`", f"`{f.default}`", f.limits, f.unit, *_change(f), f.description) for f in fields]
     return _table(("parameter", "default", "limits", "unit", *_CHANGE, "meaning"), rows)
+
+
+def _tests(fields: Sequence[Field]) -> str:
+    rows = [(f"`{f.path.removeprefix(_TESTS)}`", _kind(f), _default(f), f.description) for f in fields]
+    rows += [(f"`{name}` of a number", "number", "", text) for name, text in BOUND_MEANINGS.items()]
+    return _table(("key of a test", "kind", "default", "meaning"), rows)
 
 
 def _change(field: Field) -> tuple[str, str, str]:

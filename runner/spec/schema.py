@@ -6,7 +6,8 @@ editors understand and whose errors stay at the wrong value. Annotations of ours
 and how a section passes its own on to its fields, is in `runner.spec.fields`.
 
 Two forms of the strategy schema: `strategy_schema()` demands the required keys unless the file extends another, for
-editors and for merged files; `base_schema()` demands none, for the bases of `extends`.
+editors and for merged files; `base_schema()` demands none, for the bases of `extends`. `case_schema` has the tests of a
+strategy, which may also be in a file of their own.
 
 `python -m runner.spec.schema schemas` writes the committed copies.
 """
@@ -28,12 +29,14 @@ from runner.model.bars import BarSize
 from runner.model.instruments import SecType
 from runner.model.orders import TimeInForce
 from runner.spec.calendars import CALENDARS
+from runner.spec.case_schema import case_file_schema, cases_schema
 from runner.spec.fields import DIALECT, Schema, annotated, choice, marks, text
 from runner.spec.spec import HOOK_POINTS, SPEC_VERSION, EvaluateOn, ExecutionStyle, OnRemove
 from runner.spec.times import CLOCK_PATTERN, EVERY_PATTERN, TIME_PATTERN
 
 STRATEGY_FILE = "strategy.schema.json"
 BASE_FILE = "strategy-base.schema.json"
+CASE_FILE = "strategy-test.schema.json"
 RUNNER_FILE = "runner.schema.json"
 REQUIRED = ("spec", "name", "universe", "bars", "signals", "sizing")
 ORDERS_OF: Mapping[Kind, Orders] = {
@@ -74,11 +77,15 @@ def strategy_schema(catalog: Catalog = BUILT_IN) -> Schema:
 
 
 def base_schema(catalog: Catalog = BUILT_IN) -> Schema:
-    """For a file whose name begins with "_": a base of `extends`, in which no key is required."""
+    """For a file whose name begins with "_": a base of `extends`, in which no key is required.
+
+    It has no tests: it is nothing that could be tested, and what extends it may trade something else.
+    """
     schema = _strategy(
         catalog, "A base of strategies", "Settings that strategies share through `extends`; never started itself."
     )
     properties = schema["properties"]
+    del properties["tests"]
     named = [properties[section]["additionalProperties"] for section in ("signals", "exits")]
     for block in (*named, properties["combine"], properties["sizing"]):
         for case in block["allOf"]:
@@ -88,7 +95,7 @@ def base_schema(catalog: Catalog = BUILT_IN) -> Schema:
 
 
 def write_schemas(folder: Path) -> list[Path]:
-    """Write the three schema files; returns them."""
+    """Write the schema files; returns them."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, content in schema_texts().items():
@@ -102,7 +109,12 @@ def schema_texts() -> dict[str, str]:
     """File name → content, as committed under `schemas/`."""
     from runner.spec.config_schema import runner_schema
 
-    schemas = {STRATEGY_FILE: strategy_schema(), BASE_FILE: base_schema(), RUNNER_FILE: runner_schema()}
+    schemas = {
+        STRATEGY_FILE: strategy_schema(),
+        BASE_FILE: base_schema(),
+        CASE_FILE: case_file_schema(),
+        RUNNER_FILE: runner_schema(),
+    }
     return {name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for name, schema in schemas.items()}
 
 
@@ -230,6 +242,7 @@ def _properties(catalog: Catalog) -> Schema:
             orders="none",
             default=OnRemove.HOLD.value,
         ),
+        "tests": cases_schema(),
     }
 
 

@@ -162,6 +162,13 @@ def _number_step(schema: Schema, text: str, node: Node | None, *, whole: bool) -
     return write(node, number, after=after)
 
 
+def fraction_hint(value: Any) -> str:
+    """That a fraction was probably written in per cent; else empty."""
+    if isinstance(value, int | float) and 1 < abs(value) <= 100:
+        return f"weights and risk are fractions: {value:g}% is {value / 100:g}"
+    return ""
+
+
 def _time_step(value: int, node: Node | None) -> Step:
     """1600 and 930 are times without their colon."""
     hours, minutes = divmod(value, 100)

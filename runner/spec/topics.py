@@ -101,10 +101,15 @@ def _about(field: Field) -> Iterator[Part]:
     yield f"## {field.short} (key of {where})\n\n{field.description}\n\n{listed}"
     if field.keys:
         below = field.schema["properties"]
-        yield Grid(("key", "what it is"), tuple((key, below[key]["description"]) for key in field.keys))
+        yield Grid(("key", "what it is"), tuple((key, _said(below[key])) for key in field.keys))
     if field.example:
         yield f"```yaml\n{field.example}```"
     yield WHEN_READ[field.file]
+
+
+def _said(schema: Mapping[str, Any]) -> str:
+    """What a key is; of one that is no field of its own, its title."""
+    return str(schema.get("description") or schema["title"])
 
 
 def _block(block: Block) -> Topic:

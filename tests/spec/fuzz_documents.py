@@ -32,6 +32,7 @@ _CATEGORIES = {
     _constants.CATEGORY_WORD: r"\w",
     _constants.CATEGORY_NOT_WORD: r"\W",
 }
+_SERIES = ("100+1x260", "100+1x260", "100x260", "400-1x260", "100-1x260", "_x30 100x230", "100 101 _ 99", "100+1y260")
 _SMALL = 0.7
 """Share of the numbers that lie near the beginning of their range, where warm-ups and histories meet."""
 
@@ -138,6 +139,8 @@ def _text(schema: dict[str, Any], source: random.Random, path: tuple[str, ...]) 
     ):
         return source.choice(("AAPL", "MSFT", "IBM", "0700", "ON", "BRK B", "AAPL, MSFT", "us_stocks"))
     pattern = schema.get("pattern")
+    if "given" in path[-3:] and pattern is None and source.random() < 0.9:
+        return source.choice(_SERIES)
     if path and path[0] == "hooks" and source.random() < 0.9:
         return "acme_blocks.hooks:post"
     if pattern is None:

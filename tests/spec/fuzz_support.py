@@ -78,7 +78,9 @@ def _extending(base: Path) -> Path | None:
 @cache
 def _seeds() -> tuple[Sample, ...]:
     """What is damaged: the shipped files, and the wrong ones, which hold every kind of mistake already."""
-    wrong = sorted(REPOSITORY.glob("tests/specs/invalid/[!_]*.yaml"))
+    wrong = sorted(REPOSITORY.glob("tests/specs/invalid/[!_]*.yaml")) + sorted(
+        REPOSITORY.glob("tests/specs/tested/*.yaml")
+    )
     return (*shipped(), *(Sample(path.name, path.read_bytes(), path.parent) for path in wrong))
 
 
@@ -90,20 +92,26 @@ def judge(sample: Sample) -> Loaded:
     loaded = load(sample)
     assert loaded.problems == in_order(loaded.problems)
     assert (loaded.spec is None) == any(problem.is_error for problem in loaded.problems)
+    problems = all_of(loaded)
     starts: dict[str, list[int]] = {}
-    for problem in loaded.problems:
+    for problem in problems:
         assert problem.code in CODES
         assert problem.message and "\n" not in problem.code
         for span in _spans(problem):
             _check_span(span, loaded.sources[span.file], starts)
-    shown = render_text(loaded.problems, loaded.sources) + render_concise(loaded.problems)
+    shown = render_text(problems, loaded.sources) + render_concise(problems)
     assert all(char == "\n" or char.isprintable() for char in shown)
     shown.encode()
-    assert not _PYTHON.search(" ".join(f"{problem.message} {problem.hint}" for problem in loaded.problems))
-    json.dumps(to_json(loaded.problems), ensure_ascii=False, allow_nan=False).encode()
+    assert not _PYTHON.search(" ".join(f"{problem.message} {problem.hint}" for problem in problems))
+    json.dumps(to_json(problems), ensure_ascii=False, allow_nan=False).encode()
     if loaded.spec is not None:
         _check_as_json(loaded.spec)
     return loaded
+
+
+def all_of(loaded: Loaded) -> tuple[Problem, ...]:
+    """The problems of a file, and of the tests in it."""
+    return (*loaded.problems, *loaded.case_problems)
 
 
 def judge_again(sample: Sample, loaded: Loaded) -> None:
@@ -114,7 +122,7 @@ def judge_again(sample: Sample, loaded: Loaded) -> None:
         less = load(sample, level)
         assert less.spec is None
         assert set(less.problems) <= set(loaded.problems)
-    found = Findings(files=tuple(loaded.sources), problems=loaded.problems, sources=loaded.sources)
+    found = Findings(files=tuple(loaded.sources), problems=all_of(loaded), sources=loaded.sources)
     render_github(found).encode()
     summary_table(found).encode()
     ElementTree.fromstring(render_junit(found))

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from runner.model.annotations import APPLY, DIRECTION, ORDERS, Apply, Direction, Orders
+from runner.spec.case_schema import case_file_schema
 from runner.spec.config_schema import runner_schema
 from runner.spec.described import Field, fields_of, matches
 from runner.spec.fields import annotated
@@ -34,7 +35,9 @@ def described(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    "schema", [strategy_schema(), base_schema(), runner_schema()], ids=["strategy", "base", "runner"]
+    "schema",
+    [strategy_schema(), base_schema(), case_file_schema(), runner_schema()],
+    ids=["strategy", "base", "tests", "runner"],
 )
 def test_every_described_field_has_every_annotation_in_the_documented_words(schema: dict[str, Any]) -> None:
     found = list(described(schema))
@@ -118,6 +121,7 @@ BY_PATH = {field.short: field for field in FIELDS}
         ("hook_params", "restart", "any_is_looser", "handover"),
         ("ib.port", "process", None, "handover"),
         ("plugins.allow", "process", "smaller_is_tighter", "handover"),
+        ("tests[].expect[].at", "meta", None, "none"),
         ("portfolio.max_total_weight", "meta", "smaller_is_tighter", "none"),
     ],
 )

@@ -53,7 +53,7 @@ def test_names_decide_which_files_are_read(root: Path) -> None:
         "x.py",
     ]:
         put(root, name, "not: [yaml")
-    reported = ["a b.yaml", "d.YAML", "e.yaml.disabled", "f.yml.txt", "g (conflicted copy).yaml", "h.test.yaml"]
+    reported = ["a b.yaml", "d.YAML", "e.yaml.disabled", "f.yml.txt", "g (conflicted copy).yaml", "h.tests.yaml"]
     for name in reported:
         put(root, name, "not: [yaml")
     folder = load_folder(root)

@@ -23,7 +23,7 @@ from runner.spec.schema import schema_texts
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["strategy.schema.json", "strategy-base.schema.json", "runner.schema.json"])
+@pytest.mark.parametrize("name", list(schema_texts()))
 def test_the_committed_schema_is_fresh_and_is_a_schema(name: str) -> None:
     committed = (REPOSITORY / "schemas" / name).read_text(encoding="utf-8")
     assert committed == schema_texts()[name], "run: python -m runner.spec.schema schemas"

@@ -14,7 +14,9 @@ from runner.spec.names import MAX_FOLDER_DEPTH, FileRole, entries, role_of, walk
     [
         (FileRole.STRATEGY, ["a.yaml", "b_2-c.yml", "0.yaml"]),
         (FileRole.BASE, ["_a.yaml", "_0-x.yml"]),
-        (FileRole.LOOKALIKE, ["a.YAML", "a b.yaml", "a.yml.txt", "a.yaml.disabled", "a.test.yaml", "__a.yaml"]),
+        (FileRole.TESTS, ["a.test.yaml", "b_2-c.test.yml"]),
+        (FileRole.LOOKALIKE, ["a.YAML", "a b.yaml", "a.yml.txt", "a.yaml.disabled", "__a.yaml"]),
+        (FileRole.LOOKALIKE, ["_a.test.yaml", "a.tests.yaml", "a.b.test.yaml"]),
         (None, ["a.yaml~", ".a.yaml", "#a.yaml#", ".a.yaml.swp", "a.yaml.bak", "a.yaml.tmp", "4913", "a.md", ""]),
     ],
 )

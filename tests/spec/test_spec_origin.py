@@ -16,7 +16,10 @@ from runner.spec.write import block
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VALID = sorted(
-    path for folder in ("strategies.d", "tests/specs/valid") for path in (REPOSITORY / folder).glob("[!_]*.yaml")
+    path
+    for folder in ("strategies.d", "tests/specs/valid")
+    for path in (REPOSITORY / folder).glob("[!_]*.yaml")
+    if not path.name.endswith(".test.yaml")
 )
 INVALID = sorted((REPOSITORY / "tests/specs/invalid").glob("[!_]*.yaml"))
 ANY_CODE = Deployment(allowed_packages={"acme_blocks"})

@@ -31,7 +31,14 @@ TOPICS = topics(REASON_MEANING)
         ("schedule.window", ["field schedule.window"]),
         ("window", ["field volatility_target.window", "field chandelier.window", "field schedule.window"]),
         ("universe.symbols[].currency", ["field universe.symbols[].currency"]),
-        ("currency", ["field universe.symbols[].currency", "field universe.defaults.currency"]),
+        (
+            "currency",
+            [
+                "field universe.symbols[].currency",
+                "field universe.defaults.currency",
+                "field tests[].account.currency",
+            ],
+        ),
         ("ib.port", ["field ib.port"]),
         ("signals.*.with.fast", ["field sma_cross.fast"]),
         ("sma_cross.fast", ["field sma_cross.fast"]),
