@@ -12,7 +12,7 @@ from runner.cli.output import show_json
 from runner.cli.settings import Settings
 from runner.errors import ExitCode, SpecError
 
-NAMES = ("strategy", "strategy-base", "runner")
+NAMES = ("strategy", "strategy-base", "strategy-test", "runner")
 USUAL_FOLDER = "schemas"
 
 
@@ -40,8 +40,9 @@ USUAL_FOLDER = "schemas"
 def schema(ctx: click.Context, name: str | None, target: Path | None, compared: Path | None) -> None:
     """Print, write or check the JSON Schemas of the files.
 
-    NAME is strategy, strategy-base (files whose name begins with _) or runner (runner.yaml). Without NAME all three are
-    meant. Editors that run the YAML language server find the schema through the first line of a strategy file.
+    NAME is strategy, strategy-base (files whose name begins with _), strategy-test (tests beside a strategy) or runner
+    (runner.yaml). Without NAME all of them are meant. Editors that run the YAML language server find the schema through
+    the first line of a strategy file.
     """
     if target is not None and compared is not None:
         raise click.UsageError("write the schemas or check them, not both", ctx)

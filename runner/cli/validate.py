@@ -176,7 +176,7 @@ class Scope:
         elsewhere is judged alone, another folder by itself, standard input as if it lay in the strategies folder.
         """
         from runner.spec.findings import together
-        from runner.spec.levels import Level, not_checked
+        from runner.spec.levels import Level, not_checked, not_run
 
         folder = self.folder
         if not self.paths and not folder.is_dir():
@@ -193,7 +193,8 @@ class Scope:
         left = not_checked(self.level, sorted({name for part in parts for name in part.not_loaded}))
         if self.level is Level.ENV:
             left = tuple(dict.fromkeys(what for part in parts for what in part.not_checked))
-        return together(parts, level=self.level, not_checked=left)
+        found = together(parts, level=self.level, not_checked=left)
+        return replace(found, not_checked=(*left, *not_run(sum(found.tests.values()))))
 
     def place(self, name: str) -> Path:
         """Where the text of a file of that name belongs."""
@@ -212,6 +213,8 @@ class Scope:
         wanted = [path.resolve() for path in named]
         chosen = [file for file in files if any(resolved[file].is_relative_to(path) for path in wanted)]
         loaded = tuple(one for one in found.loaded if one.path.as_posix() in set(chosen))
+        chosen += [one.case_file.path.as_posix() for one in loaded if one.case_file is not None]
+        chosen = list(dict.fromkeys(chosen))
         seen = {folder.as_posix(), *chosen}.union(*(one.sources for one in loaded))
         parts = [self._findings(found, loaded, tuple(chosen), tuple(p for p in problems if p.file in seen))]
         known = set(resolved.values())
@@ -221,21 +224,30 @@ class Scope:
     def _file(self, path: Path, root: Path, unsaved: Mapping[Path, bytes], *, name: str = "") -> Findings:
         """One file without its neighbours; its bases may lie anywhere under `root`."""
         from runner.spec.extends import BaseFiles
-        from runner.spec.folder import Folder, load_base, load_file
+        from runner.spec.folder import Folder, load_alone, load_base
         from runner.spec.names import FileRole, role_of
 
-        bases, level = BaseFiles(root, unsaved=unsaved), self.at_most_rules
-        if role_of(path.name) is FileRole.BASE:
-            one = load_base(path, root=root, deployment=self.deployment, level=level, bases=bases)
+        bases, level, role = BaseFiles(root, unsaved=unsaved), self.at_most_rules, role_of(path.name)
+        if role is FileRole.BASE:
+            base = load_base(path, root=root, deployment=self.deployment, level=level, bases=bases)
+            alone = Folder(specs=(), problems=base.problems, loaded=(base,), sources=base.sources)
         else:
-            one = load_file(path, root=root, deployment=self.deployment, level=level, bases=bases, shown=name)
-        problems = _code_alone(one, root, self.deployment) if self._with_code else one.problems
-        alone = Folder(specs=(), problems=problems, loaded=(one,), sources=one.sources)
-        return self._findings(alone, (one,), (name or path.as_posix(),), problems)
+            alone = load_alone(path, root=root, deployment=self.deployment, level=level, bases=bases, shown=name)
+        own = (name or path.as_posix(),)
+        if role is FileRole.TESTS:
+            # Its strategy was only looked at to know what it can be held against.
+            return self._findings(alone, (), own, tuple(p for p in alone.problems if p.file in own))
+        problems = alone.problems
+        if self._with_code:
+            (one,) = alone.loaded
+            beside = () if one.case_file is None else one.case_file.problems
+            problems = (*_code_alone(one, root, self.deployment), *beside)
+        return self._findings(alone, alone.loaded, (*own, *(f.path.as_posix() for f in alone.case_files)), problems)
 
     def _findings(
         self, found: Folder, loaded: tuple[Loaded, ...], files: tuple[str, ...], problems: tuple[Problem, ...]
     ) -> Findings:
+        from runner.spec.codes import is_of_tests
         from runner.spec.findings import Findings
         from runner.spec.levels import Level
 
@@ -246,7 +258,7 @@ class Scope:
             there = environment(self.config, replace(found, specs=specs, loaded=loaded, problems=problems))
             problems, left = (*problems, *there.problems), there.not_checked
             sources |= there.sources
-        refused = {problem.file for problem in problems if problem.is_error}
+        refused = {problem.file for problem in problems if problem.is_error and not is_of_tests(problem.code)}
         own = {one.path: next(iter(one.sources)) for one in loaded}
         usable = [
             (one.name, own[one.path])
@@ -258,6 +270,7 @@ class Scope:
             strategies=tuple(pair for pair in usable if pair[0]) if self.level.includes(Level.RULES) else (),
             problems=problems,
             sources=sources,
+            tests={file: count for file, count in found.tests.items() if file in files},
             level=self.level,
             not_checked=left,
             not_loaded=tuple(name for one in loaded if one.spec is not None for name in one.spec.not_loaded),

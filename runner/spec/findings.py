@@ -19,6 +19,8 @@ class Findings:
     problems: tuple[Problem, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     """The text of every file that a problem points at."""
+    tests: Mapping[str, int] = field(default_factory=dict)
+    """File → how many tests in it were checked. None was run."""
     level: Level = Level.RULES
     not_checked: tuple[str, ...] = ()
     """What was not looked at, in words."""
@@ -64,6 +66,7 @@ def together(parts: Iterable[Findings], *, level: Level, not_checked: tuple[str,
         strategies=tuple(dict.fromkeys(pair for part in parts for pair in part.strategies)),
         problems=tuple(dict.fromkeys(problem for part in parts for problem in part.problems)),
         sources={file: text for part in parts for file, text in part.sources.items()},
+        tests={file: count for part in parts for file, count in part.tests.items()},
         level=level,
         not_checked=not_checked,
     )

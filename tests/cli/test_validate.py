@@ -67,7 +67,7 @@ def test_json_has_every_position(say, folder, args):
     folder(good=GOOD, wrong=BAD)
     found = say("validate", *args).json
     assert (found["ok"], found["format_version"]) == (False, "1.0")
-    assert found["counts"] == {"files": 2, "strategies": 1, "errors": len(found["problems"]), "warnings": 0}
+    assert found["counts"] == {"files": 2, "strategies": 1, "tests": 0, "errors": len(found["problems"]), "warnings": 0}
     assert found["strategies"] == [{"name": "GOOD", "file": "strategies.d/good.yaml"}]
     ranges = {problem["path"]: problem["range"] for problem in found["problems"]}
     assert ranges["params.target_weight"]["start"]["line"] == 8
@@ -137,3 +137,53 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal(say, folder):
     folder(a=GOOD.replace("sma_cross", '"\\x1b[2Jx"'))
     assert "\x1b" not in say("validate").out
     assert "\x1b" not in json.dumps(say("validate", "--json").json)
+
+
+TESTED = GOOD + "tests: [{{name: rises, given: {{AAPL: 100+1x120}}, expect: [{{at: last, signal: {{AAPL: 1}}}}]}}]\n"
+BESIDE = "tests: [{{name: falls, given: {{AAPL: 400-1x120}}, expect: [{{at: last, signal: {{{symbol}: 0}}}}]}}]\n"
+
+
+def test_tests_are_counted_and_said_not_to_have_been_run(say, folder):
+    path = folder(a=TESTED, b=GOOD)
+    (path / "a.test.yaml").write_text(BESIDE.format(symbol="AAPL"))
+    assert say("validate").out == f"3 files, 2 strategies: 0 errors, 0 warnings\n{NOT_CHECKED}, 2 tests (not run)\n"
+    assert say("validate", "strategies.d/a.yaml").out.endswith(", 2 tests (not run)\n")
+    assert say("validate", "strategies.d/a.test.yaml").out.endswith(", 1 test (not run)\n")
+    assert say("validate", "strategies.d/b.yaml").out.endswith(f"{NOT_CHECKED}\n")
+    found = say("validate", "--json").json
+    assert found["counts"]["tests"] == 2 and found["not_checked"][-1] == "2 tests (not run)"
+
+
+def test_a_mistake_in_a_file_of_tests_is_an_error_though_the_strategy_is_good(say, folder):
+    path = folder(a=GOOD)
+    (path / "a.test.yaml").write_text(BESIDE.format(symbol="APPL"))
+    for argument in ("strategies.d", "strategies.d/a.yaml", "strategies.d/a.test.yaml"):
+        said = say("validate", argument)
+        assert said.code == 1
+        assert "error[M460]: APPL is not in the universe\n --> strategies.d/a.test.yaml:1:" in said.out
+        assert 'did you mean "AAPL"?' in said.out
+
+
+def test_a_file_of_tests_outside_the_folder_is_judged_with_its_strategy(say, project):
+    (project / "draft.yaml").write_text(GOOD.format(name="DRAFT"))
+    (project / "draft.test.yaml").write_text(BESIDE.format(symbol="AAPL"))
+    (project / "lost.test.yaml").write_text(BESIDE.format(symbol="AAPL"))
+    for name, files in (("draft.yaml", "2 files, 1 strategy"), ("draft.test.yaml", "1 file, 0 strategies")):
+        assert say("validate", name).out == f"{files}: 0 errors, 0 warnings\n{NOT_CHECKED}, 1 test (not run)\n"
+    assert "error[M473]: there is no lost.yaml beside" in say("validate", "lost.test.yaml").out
+
+
+@pytest.mark.parametrize("level", ["rules", "code"])
+def test_a_test_that_does_not_fit_leaves_the_strategy_usable(say, folder, level):
+    path = folder(a=TESTED.replace("AAPL: 1}}", "IBM: 1}}"))
+    (path / "a.test.yaml").write_text(BESIDE.format(symbol="IBM"))
+    said = say("validate", "--level", level)
+    assert said.code == 1
+    assert "2 files, 1 strategy: 2 errors, 0 warnings\n" in said.out
+
+
+def test_a_file_of_tests_is_fixed_too(say, folder):
+    path = folder(a=GOOD)
+    (path / "a.test.yaml").write_text(BESIDE.format(symbol="AAPLL").replace("expect", "expct"))
+    assert say("validate", "--fix").code == 0
+    assert (path / "a.test.yaml").read_text() == BESIDE.format(symbol="AAPL")

@@ -34,6 +34,7 @@ def findings_as_data(findings: Findings) -> dict[str, Any]:
         "counts": {
             "files": len(findings.files),
             "strategies": len(findings.strategies),
+            "tests": sum(findings.tests.values()),
             "errors": findings.errors,
             "warnings": findings.warnings,
         },
