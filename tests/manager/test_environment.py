@@ -568,8 +568,8 @@ def test_strategies_that_share_sessions_are_named(live: Project) -> None:
         live.write(**{f"s{i:02}": spec(f"S{i:02}", "IBM")})
     environment = live.look()
     assert render_concise(environment.problems).splitlines() == [
-        "strategies.d/s23.yaml:2:7: warning[E622] 25 strategies are more than the 24 that have a session with IB of "
-        "their own; S23 will share 7",
+        "strategies.d/s23.yaml:2:7: warning[E622] S23 will share 7 sessions with IB; only the first 24 strategies that "
+        "were ever started on this store have one of their own",
         "strategies.d/s23.yaml:2:7: warning[E622] no session with IB is left for HAND, written in Python, which cannot "
         "share one",
     ]

@@ -62,8 +62,8 @@ def check_sessions(subjects: Sequence[Subject], stored: Stored, client_id_base: 
     problems = []
     if late:
         message = (
-            f"{len(names)} strategies are more than the {OWN_SESSIONS} that have a session with IB of their own; "
-            f"{named([subject.spec.name for subject in late])} will share {SHARED_SESSIONS}"
+            f"{named([subject.spec.name for subject in late])} will share {SHARED_SESSIONS} sessions with IB; only the "
+            f"first {OWN_SESSIONS} strategies that were ever started on this store have one of their own"
         )
         hint = "strategies that share a session share its limit of messages too"
         place = late[0].place(("name",))
