@@ -32,6 +32,8 @@ _FORMS = {
     TIME_PATTERN: 'a time such as "15:45", close-20m or open+5m',
     EVERY_PATTERN: "a duration such as 5m, 1h or 30s",
 }
+_GLUED_KEY = re.compile(r"\s[A-Za-z_][\w-]*:(?=\S)", re.ASCII)
+"""Where a line `key:value` begins in lines that were read as one text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,10 +298,10 @@ def _no_mapping(root: Node) -> Problem:
     what = "a list" if root.is_list else "one piece of text" if isinstance(root.value, str) else "a single value"
     parted = None
     if isinstance(root.value, str) and root.plain and root.alone:
-        # Lines without a colon of their own are one piece of text; the first of its words is written where it begins.
-        word, at = root.value.split(" ")[0], root.span
-        first = replace(at, end_line=at.line, end_column=at.column + len(word), end=at.start + len(word))
-        parted = part_colon(word, first)
+        # Lines without a colon of their own are one piece of text; its first line is what comes before another key.
+        line, at = _GLUED_KEY.split(root.value, maxsplit=1)[0].rstrip(), root.span
+        first = replace(at, end_line=at.line, end_column=at.column + len(line), end=at.start + len(line))
+        parted = part_colon(line, first)
     step = parted or Step('write "key: value" lines')
     return error("S200", f"the file is {what}, not keys and values", root.locate(()), hint=step.hint, fix=step.fix)
 

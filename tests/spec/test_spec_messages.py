@@ -110,6 +110,21 @@ SAMPLES = [
         "8:38 1600",
         {},
     ),
+    *(
+        (
+            text,
+            "error[S200]: the file is one piece of text, not keys and values",
+            f'a space is missing after the colon: write "{line}"',
+            f"1:1 {text[0]}",
+            {},
+        )
+        for text, line in (
+            ("spec:1\nname:TREND\nuniverse:[AAPL]\n", "spec: 1"),
+            ("spec:1\n\nname:TREND\n", "spec: 1"),
+            ("description:Buys the dip\nspec:1\n", "description: Buys the dip"),
+            ("universe:AAPL, MSFT\nowner:desk\n", "universe: AAPL, MSFT"),
+        )
+    ),
     ("spec:1\nname: A\n", "error[Y101]: a space is missing after the colon", 'write "spec: 1"', "1:5 :", {}),
     (
         HEAD + "bars:\n\tsize: 1 day\n",
