@@ -18,6 +18,7 @@ from runner.spec.files import write_atomically
 if TYPE_CHECKING:
     from runner.spec.findings import Findings
     from runner.spec.fix import Change
+    from runner.spec.problems import Problem
 
 FORMATS = ("auto", "text", "concise", "json", "github", "sarif", "junit")
 
@@ -47,6 +48,8 @@ def report(
         for name, file in findings.strategies if settings.verbosity > 0 else ():
             settings.note(f"{file}: {name}")
         click.echo("\n".join(findings.summary()), err=err)
+        if findings.problems and settings.terminal(error=err):
+            settings.note(f"why, an example and the fix: runner explain {_first(findings.problems).code}")
     elif form == "github":
         _show_github(findings, settings, changes, err=err)
     else:
@@ -54,6 +57,11 @@ def report(
         click.echo(_machine(findings, form, strict, changes), nl=False, err=err)
         if form != "json":
             settings.note("\n".join(findings.summary()))
+
+
+def _first(problems: Sequence[Problem]) -> Problem:
+    """The first error, or the first warning where there is none."""
+    return next((problem for problem in problems if problem.is_error), problems[0])
 
 
 def _changed(changes: Sequence[Change]) -> list[str]:

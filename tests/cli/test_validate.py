@@ -54,6 +54,27 @@ def test_every_problem_is_shown_with_its_line_and_carets(say, folder):
     assert said.out.endswith(f"2 files, 1 strategy: {said.out.count('error[')} errors, 0 warnings\n{NOT_CHECKED}\n")
 
 
+WARNED = GOOD + "hook_params: {{a: 1}}\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "args", "page"),
+    [
+        ({"good": GOOD}, [], ""),
+        ({"good": WARNED}, [], "W304"),
+        ({"a": WARNED, "wrong": BAD.replace("slwo: 100", "slow: 100")}, [], "S204"),
+        ({"wrong": BAD}, ["-q"], ""),
+        ({"wrong": BAD}, ["--format", "concise"], ""),
+    ],
+)
+def test_a_terminal_is_told_which_page_says_more(say, folder, files, args, page):
+    folder(**files)
+    said = say("validate", "--color", "always", *args)
+    told = [line for line in said.err.splitlines() if "runner explain" in line]
+    assert told == ([f"why, an example and the fix: runner explain {page}"] if page else [])
+    assert "runner explain" not in said.out + say("validate", *args).err
+
+
 def test_concise_is_one_line_a_problem_on_stdout(say, folder):
     folder(wrong=BAD)
     said = say("validate", "--format", "concise")
