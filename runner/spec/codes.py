@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 
 def is_of_tests(code: str) -> bool:
     """Whether it is about what a test says, which does not keep its strategy from being used."""
@@ -121,3 +122,6 @@ CODES: dict[str, str] = {
     "E627": "a sizing that does not fit the symbols of the library",
     "E628": "an account whose base currency is not known",
 }
+
+WARNINGS: Set[str] = {code for code in CODES if code.startswith("W")} | {"E619", "E622", "E624"}
+"""Codes of warnings: what has them is used all the same. All others are errors."""

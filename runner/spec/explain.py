@@ -30,7 +30,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from runner.spec.codes import CODES
+from runner.spec.codes import CODES, WARNINGS
 
 PAGES = Path(__file__).parent / "pages"
 DOCUMENT = "docs/problems.md"
@@ -75,7 +75,7 @@ class Page:
     @property
     def is_warning(self) -> bool:
         """The file is used all the same."""
-        return self.code.startswith("W")
+        return self.code in WARNINGS
 
     @property
     def link(self) -> str:
