@@ -2,7 +2,7 @@
 
 A page is found by its file being there. A code that the loader cannot find in files as they stand in a page has no
 examples there, and a function here that builds the case: `BUILT` names them. What takes a gateway, a store or installed
-code is held to its page where these are: `ELSEWHERE`.
+code is held to its page where these are: `ASKED`, `TRIED`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import plugins
 from runner.spec import folder as folders
-from runner.spec.code import check_code
 from runner.spec.codes import CODES
 from runner.spec.config import ConfigFileError, load_config
 from runner.spec.deployment import Deployment
@@ -35,12 +33,6 @@ def problems_of(root: Path) -> Collection[Problem]:
     except ConfigFileError as error:
         return error.problems
     return load_folder(config.strategies_dir, deployment=Deployment.of(config)).problems
-
-
-def problems_with_code(root: Path) -> Collection[Problem]:
-    """The same, with the code that the strategies name."""
-    config = load_config(None, root, env={})
-    return check_code(config.strategies_dir, Deployment.of(config))
 
 
 def write(root: Path, files: Mapping[str, str | bytes]) -> None:
@@ -79,46 +71,6 @@ def _open_to_others(root: Path, _: pytest.MonkeyPatch) -> None:
     (root / USUAL_FILE).chmod(0o664)
 
 
-SIGNAL = """
-from dataclasses import dataclass
-import numpy as np
-from runner.blocks import param
-
-@dataclass(frozen=True)
-class Block:
-    name = "block"
-    example = {}
-    bars: int = param(1, "bars", minimum=1)
-    warmup = 1
-    def compute(self, panel):
-        return ANSWER
-"""
-
-
-def _package(root: Path, monkeypatch: pytest.MonkeyPatch, source: str, *, allow: str = "acme", use: str = "") -> None:
-    """A project that uses a block of an installed package, whose module has this source."""
-    info = root / "site" / "acme-1.0.dist-info"
-    points = "[runner.signals]\nblock = acme:Block\n"
-    write(
-        root,
-        {
-            "site/acme.py": source,
-            f"site/{info.name}/METADATA": "Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n",
-            f"site/{info.name}/entry_points.txt": points,
-            "runner.yaml": f"plugins: {{allow: [{allow}]}}\n",
-            USUAL_FILE: GOOD.replace("use: sma_cross", f"use: '{use or 'acme:block'}'"),
-        },
-    )
-    monkeypatch.syspath_prepend(root / "site")
-    monkeypatch.setenv("PYTHONPATH", str(root / "site"))
-    plugins.installed.cache_clear()
-
-
-def _hook(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _package(root, monkeypatch, "def told(): ...")
-    write(root, {USUAL_FILE: GOOD + "hooks: {on_fill: 'acme:told'}\n"})
-
-
 BUILT: Mapping[str, Callable[[Path, pytest.MonkeyPatch], None]] = {
     "Y102": _not_utf8,
     "Y111": _too_large,
@@ -126,23 +78,13 @@ BUILT: Mapping[str, Callable[[Path, pytest.MonkeyPatch], None]] = {
     "E601": _unlistable,
     "E602": _too_many,
     "E604": _open_to_others,
-    "C504": lambda root, patch: _package(root, patch, "", allow=""),
-    "C505": lambda root, patch: _package(root, patch, "", use="acme:blok"),
-    "C506": lambda root, patch: _package(root, patch, "import no_such_thing"),
-    "C507": lambda root, patch: _package(root, patch, "import os; os._exit(1)"),
-    "C508": lambda root, patch: _package(root, patch, "Block = 1"),
-    "C509": _hook,
-    "C510": lambda root, patch: _package(root, patch, SIGNAL.replace("ANSWER", "np.ones(3)")),
 }
 
-
-ELSEWHERE: Mapping[str, Collection[str]] = {
-    "tests/manager/test_environment_pages.py": [code for code in CODES if "E610" <= code < "E7"],
-}
-"""Test file → the codes whose pages it holds to what is found."""
-JUDGED_ELSEWHERE = [code for codes in ELSEWHERE.values() for code in codes]
-LOADED = [code for code in CODES if code not in JUDGED_ELSEWHERE]
-"""Codes that the loader finds."""
+ASKED = [code for code in CODES if "E610" <= code < "E7"]
+"""What the gateway or the store tells: tests/manager/test_environment_pages.py holds its pages to it."""
+TRIED = [code for code in CODES if "C504" <= code < "C6"]
+"""What is found in installed code: tests/plugins/test_code_pages.py does the same for it."""
+LOADED = [code for code in CODES if code not in (*ASKED, *TRIED)]
 
 
 def test_every_code_has_a_page_and_every_page_a_code() -> None:
@@ -168,8 +110,8 @@ def test_the_wrong_example_yields_the_code_and_the_right_one_nothing(code: str, 
     assert [f"{problem.code} {problem.message}" for problem in left] == []
 
 
-@pytest.mark.parametrize("code", JUDGED_ELSEWHERE)
-def test_what_the_loader_cannot_know_it_does_not_refuse(code: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", ASKED)
+def test_what_only_the_gateway_knows_the_loader_does_not_refuse(code: str, tmp_path: Path) -> None:
     page = page_of(code)
     for verdict in ("wrong", "right"):
         write(tmp_path / verdict, {USUAL_FILE: GOOD, **page.files(verdict)})
@@ -181,9 +123,7 @@ def test_what_no_file_in_a_page_can_show_yields_the_code(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     BUILT[code](tmp_path, monkeypatch)
-    look = problems_with_code if code[0] == "C" else problems_of
-    assert [problem.code for problem in look(tmp_path)] == [code]
-    plugins.installed.cache_clear()
+    assert [problem.code for problem in problems_of(tmp_path)] == [code]
 
 
 @pytest.mark.parametrize("code", CODES)
