@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
+
 def is_of_tests(code: str) -> bool:
     """Whether it is about what a test says, which does not keep its strategy from being used."""
     return "M460" <= code <= "M479"
