@@ -43,7 +43,8 @@ def history(settings: Settings, name: str, limit: int) -> None:
 
 
 def _version(line: dict[str, Any]) -> list[str]:
-    what = [*line["changes"], *([line["text"]] if line["text"] else []), *([line["reason"]] if line["reason"] else [])]
+    changes = [change for change in line["changes"] if change not in line["text"]]  # what is held says what it loosens
+    what = [*changes, *(line[key] for key in ("text", "reason") if line[key])]
     return [
         number(line["generation"], places=0),
         line["state"],
