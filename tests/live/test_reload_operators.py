@@ -195,6 +195,31 @@ def test_a_value_for_a_while_goes_back_by_itself_or_when_told(running: Process) 
     assert not running.row("SWING")["reload"]["overrides"]
 
 
+def test_what_a_file_loosens_under_an_override_is_held_like_anything_else(running: Process) -> None:
+    """Else it would be in force when the override ends, and nobody is asked then."""
+    project = running.project
+    for_a_while = ("set", "SWING", "params.target_weight", "0.1", "--for", "2h", "--reason", "the Fed speaks")
+    assert project.say(*for_a_while).code == 0
+    project.edit("swing.yaml", "target_weight: 0.2 ", "target_weight: 0.21 ")
+    said = project.say("reload")
+    assert said.code == 5 and "loosens params.target_weight 0.2 → 0.21" in said.out
+    assert "SWING: would be held" in project.say("plan").out
+    assert project.say("set", "SWING", "params.max_daily_trades", "20", "--for", "2h", "--reason", "x").code == 5
+    held = running.ask("history", name="SWING")["generations"][0]
+    assert held["state"] == "held", "the override took its number, so it is asked for under the next one"
+    assert running.target_weight("SWING") == 0.1
+    assert project.say("restore", "SWING").code == 5 and running.target_weight("SWING") == 0.2
+    held = running.ask("history", name="SWING")["generations"][0]
+
+    assert project.say(*for_a_while).code == 5
+    held = running.ask("history", name="SWING")["generations"][0]
+    assert project.say("approve", f"SWING@{held['generation']}").code == 0
+    assert running.target_weight("SWING") == 0.1, "it is approved for when the override ends"
+    assert running.generations("SWING") == (held["generation"],) * 3
+    assert project.say("restore", "SWING").code == 0 and running.target_weight("SWING") == 0.21
+    assert project.say("set", "SWING", "params.target_weight", "0.2", "--reason", "too wild").code == 0
+
+
 def test_history_diff_and_blame_tell_who_changed_what_and_why(running: Process) -> None:
     project = running.project
     history = project.say("history", "SWING").out

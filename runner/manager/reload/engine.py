@@ -19,6 +19,7 @@ from runner.manager.reload.carrier import Carrier, Occasion
 from runner.manager.reload.decision import (
     Begin,
     Change,
+    Decision,
     Hold,
     Keep,
     Loosening,
@@ -126,10 +127,9 @@ class ReloadEngine:
         in_force = track.in_force
         if loaded.spec is None or in_force is None:
             return
-        wanted = overlaid(loaded.spec, track.overlays)
-        decision = decide(in_force, Wanted(spec=wanted), Situation(loosening=self.loosening))
+        decision = self.decision(track, loaded.spec)
         if isinstance(decision, Change) and decision.in_force_first:
-            self.manager.versions.tighten(track.name, wanted)
+            self.manager.versions.tighten(track.name, decision.spec)
 
     def _schedule(self, name: str) -> None:
         if name in self._due or self._stop.is_set():
@@ -181,14 +181,8 @@ class ReloadEngine:
     ) -> ReloadResult:
         """What is in force against `spec`, the file's own."""
         wanted = overlaid(spec, track.overlays)
-        newest = track.newest
-        approved = newest is not None and newest.generation == track.approved and newest.spec_hash == spec.spec_hash
-        decision = decide(
-            track.in_force,
-            Wanted(spec=wanted, approved=approved, at_once=track.at_once),
-            Situation(loosening=self.loosening, in_window=self._in_window(track)),
-        )
-        now = self.manager.clock.now()
+        decision = self.decision(track, spec)
+        now = self.now()
         match decision:
             case Begin():
                 return self._begin_new(track, spec, wanted, occasion)
@@ -222,6 +216,24 @@ class ReloadEngine:
         track.set("Applied", applied, result.value.capitalize(), message, now)
         track.set("Held", False, "", "", now)
         return result
+
+    def decision(self, track: Track, spec: StrategySpec) -> Decision:
+        """What is to be done to run `spec`, a file's own, with what holds in place of its values.
+
+        Those values end some day, and nobody is asked then. So what the file itself changes is decided as if they were
+        not there, and what it loosens under one of them is held like anything else.
+        """
+        newest = track.newest
+        approved = newest is not None and newest.generation == track.approved and newest.spec_hash == spec.spec_hash
+        situation = Situation(loosening=self.loosening, in_window=self._in_window(track))
+        wanted = Wanted(spec=overlaid(spec, track.overlays), approved=approved, at_once=track.at_once)
+        decision = decide(track.in_force, wanted, situation)
+        if not track.overlays:
+            return decision
+        bare = decide(track.applied, replace(wanted, spec=spec), situation)
+        if isinstance(bare, Change) and isinstance(decision, Keep):
+            return Change(decision.spec, bare.changes)
+        return bare if isinstance(bare, Hold | Wait) else decision
 
     def _begin_new(self, track: Track, spec: StrategySpec, wanted: StrategySpec, occasion: Occasion) -> ReloadResult:
         """A file that is new, or one whose strategy had gone."""

@@ -12,11 +12,12 @@ from runner.errors import StoreError
 from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Change, Keep, Situation, Wanted, decide
 from runner.manager.reload.drift import STORE, drift_of, tightenings
+from runner.manager.reload.files import owner
 from runner.manager.reload.track import PARAMS, Track, overlaid
 from runner.model.events import ReloadResult
 from runner.spec.changes import Direction, by_size, changes, effective
 from runner.spec.spec import StrategySpec
-from runner.store.generations import Overlay
+from runner.store.generations import GenerationState, Overlay
 
 if TYPE_CHECKING:
     from runner.manager.reload.engine import ReloadEngine
@@ -41,6 +42,7 @@ class InPlace:
         """Makes these values hold, and keeps them. Under the track's lock."""
         assert track.applied is not None
         before, generations = track.overlays, self._engine.manager.journal.generations
+        is_held = track.newest is not None and track.newest.state is GenerationState.HELD
         track.overlays = overlays
         result = ReloadResult.UNCHANGED
         if isinstance(decision, Change):
@@ -52,6 +54,10 @@ class InPlace:
             generations.drop_overlay(track.name, gone)
         track.overlays = tuple(one if one in before else generations.put_overlay(one) for one in overlays)
         self._engine.manager.versions.note(track.name, wanted, track.running)
+        if is_held and track.wanted is not None and track.wanted.spec is not None:
+            # Its number is taken, so what was held is asked for again under the next one.
+            occasion = Occasion(cause="edit", actor=owner(track.wanted.path))
+            self._engine.bring_together(track, track.wanted.spec, occasion, fresh=False)
         return result
 
     def look_at_row(self, track: Track) -> None:

@@ -13,18 +13,16 @@ from runner.manager.reload.decision import (
     Hold,
     Keep,
     Refuse,
-    Situation,
     Wait,
-    Wanted,
-    decide,
 )
 from runner.manager.reload.engine import ReloadEngine
 from runner.manager.reload.files import content
-from runner.manager.reload.track import Track, overlaid
+from runner.manager.reload.track import overlaid
 from runner.model.money import CENT
 from runner.model.orders import Purpose
 from runner.spec.changes import FieldChange, direction_of, strongest
 from runner.spec.folder import Folder, Loaded
+from runner.spec.spec import StrategySpec
 from runner.store.codec import decimal_text
 from runner.strategy.preview import ForeseenOrder, Foresight
 
@@ -56,7 +54,6 @@ def plan_view(engine: ReloadEngine, folder: Folder, names: Sequence[str] = ()) -
 def plan_row(engine: ReloadEngine, loaded: Loaded) -> dict[str, Any]:
     """What would become of one file."""
     track = engine.tracks().get(loaded.name)
-    running = None if track is None else track.in_force
     row: dict[str, Any] = {
         "strategy": loaded.name,
         "file": loaded.path.name,
@@ -68,7 +65,7 @@ def plan_row(engine: ReloadEngine, loaded: Loaded) -> dict[str, Any]:
         problems = [f"{p.code} at {p.file}:{p.line}:{p.column}: {p.message}" for p in loaded.problems if p.is_error]
         return row | {"action": "refuse", "problems": problems}
     wanted = overlaid(loaded.spec, track.overlays if track is not None else ())
-    decision = decide(running, Wanted(spec=wanted), _situation(engine, track))
+    decision = Begin(wanted) if track is None else engine.decision(track, loaded.spec)
     row |= {"spec_hash": loaded.spec.spec_hash, "action": _action(decision)}
     if isinstance(decision, Keep):
         row["changes"] = [change_row(change) for change in decision.noted]
@@ -76,17 +73,12 @@ def plan_row(engine: ReloadEngine, loaded: Loaded) -> dict[str, Any]:
         found = decision.changes
         row["changes"] = [change_row(change) for change in found]
         row |= {"apply": strongest(found), "direction": direction_of(found).value}
-        row |= _effect(engine, loaded.name, decision)
+        row |= _effect(engine, loaded.name, wanted)
     if isinstance(decision, Hold):
         row["why"] = decision.why
     if isinstance(decision, Wait):
         row["why"] = "applied when the trading window is over"
     return row
-
-
-def _situation(engine: ReloadEngine, track: Track | None) -> Situation:
-    in_window = track is not None and engine.manager.versions.at_work(track.name, engine.now())
-    return Situation(loosening=engine.loosening, in_window=in_window)
 
 
 def _action(decision: Decision) -> str:
@@ -116,14 +108,14 @@ def change_row(change: FieldChange) -> dict[str, Any]:
     }
 
 
-def _effect(engine: ReloadEngine, name: str, decision: Change | Hold | Wait) -> dict[str, Any]:
+def _effect(engine: ReloadEngine, name: str, wanted: StrategySpec) -> dict[str, Any]:
     """The orders that would follow, as far as the strategy is there to be asked."""
     versions = engine.manager.versions
     at = engine.now()
     if not versions.is_running(name):
         return {"effect": None, "effect_missing": "the strategy is not running"}
     try:
-        then, now, stops = versions.foresee(name, decision.spec)
+        then, now, stops = versions.foresee(name, wanted)
     except RunnerError as error:
         return {"effect": None, "effect_missing": error.message}
     decides = versions.next_decision(name, at)

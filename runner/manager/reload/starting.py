@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError
 from runner.manager.reload.carrier import Occasion
-from runner.manager.reload.decision import Begin, Change, Hold, Situation, Wanted, decide
+from runner.manager.reload.decision import Begin, Change, Hold
 from runner.manager.reload.files import by_name, content, owner
 from runner.manager.reload.removal import HELD
 from runner.manager.reload.track import overlaid
@@ -81,7 +81,7 @@ class Starting:
         occasion = Occasion(cause="start", actor=owner(loaded.path))
         self._engine.in_place.drop_stale(track, loaded.spec)
         wanted = overlaid(loaded.spec, track.overlays)
-        decision = decide(track.in_force, Wanted(spec=wanted), Situation(loosening=self._engine.loosening))
+        decision = self._engine.decision(track, loaded.spec)
         match decision:
             case Hold(changes=found):
                 self._engine.hold(track, loaded.spec, decision, occasion, found)
