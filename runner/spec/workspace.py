@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.spec.deployment import Deployment
 from runner.spec.extends import BaseFiles
 from runner.spec.folder import Folder, Loaded, judge, refuse_shared_names
-from runner.spec.load import Document, parse_bytes
+from runner.spec.load import Document, parse_bytes, read_document
 from runner.spec.names import FileRole, role_of
 
 _MISSING_BASE = ("M431", "M432", "M433", "M434", "M435")
@@ -44,6 +44,11 @@ class Workspace:
             if path not in self._documents:
                 self._strategies = None
             self._documents[path] = parse_bytes(content, file=path.as_posix())
+
+    def put_unread(self, path: Path) -> None:
+        """A file that is there and cannot be read: it is a file with a problem, not one that is gone."""
+        if role_of(path.name) in (FileRole.STRATEGY, FileRole.BASE):
+            self._documents[path] = read_document(path)
 
     def remove(self, path: Path) -> None:
         """A file that is not there any more."""

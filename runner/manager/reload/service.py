@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -30,7 +30,7 @@ from runner.manager.watch.events import (
     Unsettled,
 )
 from runner.manager.watch.machine import FileMachine, Settling
-from runner.manager.watch.scan import read_file
+from runner.manager.watch.scan import read_file, reason_of
 from runner.manager.watch.watcher import Watcher, WatchMode, WatchStatus
 from runner.model.clock import Clock
 from runner.spec.changes import Direction, changes, direction_of
@@ -42,6 +42,9 @@ from runner.spec.workspace import Workspace
 
 if TYPE_CHECKING:
     from runner.manager.strategy_manager import StrategyManager
+
+STAND_STILL_S = 5.0
+"""Longest that a start waits for files that are being written."""
 
 log = logging.getLogger("runner.reload")
 
@@ -88,7 +91,8 @@ class ReloadService:
         self._unreadable: dict[Path, str] = {}
         self._unsettled: dict[Path, str] = {}
         self._held: tuple[Path, ...] = ()
-        self._machine = FileMachine(settling or Settling(), read=read_file, is_risky=self._is_risky, identity=_name_in)
+        self._settling = settling or Settling()
+        self._machine = FileMachine(self._settling, read=read_file, is_risky=self._is_risky, identity=_name_in)
         self._watcher: Watcher | None = None
         self._system = system
         self._mode = mode
@@ -97,14 +101,35 @@ class ReloadService:
 
     def begin(self, *, only: str | None = None) -> tuple[Folder, list[Start]]:
         """Reads the folder as it is now. What to start with, and what there is to say about the files."""
+        self._stand_still()
         on_disk = load_folder(self.root, deployment=self._deployment)
         for path in self._files():
-            reading = read_file(path)
-            if reading.content is not None:
-                self._workspace.put(path, reading.content)
-                self._machine.remember(path, reading.content)
-        starts = self._starting.begin(self._workspace.folder(), only=only)
+            content = _content_of(path)
+            if content is None:
+                self._workspace.put_unread(path)
+            else:
+                self._workspace.put(path, content)
+                self._machine.remember(path, content)
+        starts = self._starting.begin(self._with_names(self._workspace.folder()), only=only)
         return on_disk, starts
+
+    def _stand_still(self) -> None:
+        """A start in the middle of a save waits for its end, like a change does later."""
+        deadline = self._system.monotonic() + STAND_STILL_S
+        while self._system.monotonic() < deadline:
+            newest = max((_changed_at(path) for path in self._files()), default=0.0)
+            left = newest + self._settling.quiet_s - self._system.now().timestamp()
+            if not 0.0 < left <= self._settling.quiet_s:  # a time in the future says nothing
+                return
+            threading.Event().wait(left)
+
+    def _with_names(self, folder: Folder) -> Folder:
+        """A file that cannot say whose it is, is that of the strategy that had it last."""
+        generations = self._manager.journal.generations
+        last = {name: generations.newest(name) for name in generations.strategies()}
+        names = {self.root / one.file: name for name, one in last.items() if one is not None and one.file}
+        loaded = tuple(one if one.name else replace(one, name=names.get(one.path, "")) for one in folder.loaded)
+        return replace(folder, loaded=loaded)
 
     def _files(self) -> list[Path]:
         try:
@@ -142,9 +167,9 @@ class ReloadService:
             return self._watcher.settle(timeout_s) and self.engine.settled(timeout_s)
         with self._lock:
             for path in self._files():
-                reading = read_file(path)
-                if reading.content is not None and reading.content != self._workspace.content(path):
-                    self._workspace.put(path, reading.content)
+                content = _content_of(path)
+                if content is not None and content != self._workspace.content(path):
+                    self._workspace.put(path, content)
             for path in set(self._workspace.contents()) - set(self._files()):
                 self._workspace.remove(path)
             self.engine.wish(self._workspace.folder())
@@ -251,7 +276,7 @@ class ReloadService:
         with self._lock:
             old = self._workspace.content(path)
             if old is None:
-                return False
+                return True  # nobody knows yet how long it is going to be
             if _keys(old) - _keys(content):
                 return True
             for loaded in self._workspace.judged_with(path, content):
@@ -328,6 +353,22 @@ def _iso(at: Any) -> str | None:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _content_of(path: Path) -> bytes | None:
+    """What a file holds; None when it cannot be read."""
+    try:
+        return read_file(path).content
+    except OSError as error:
+        log.warning("%s cannot be read: %s", path, reason_of(error))
+        return None
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _keys(content: bytes) -> set[str]:
