@@ -45,8 +45,11 @@ editor: .editor/.installed ## install the YAML language server that the editor t
 demo: install ## trade the strategies in strategies.d against the embedded paper gateway
 	$(BIN)/runner demo
 
-test: install clients editor ## run every test
-	$(BIN)/python -m pytest
+# Most of the time of the tests goes to waiting for processes, so more of them run at once than there are cores. A file
+# stays with one worker: its tests may share a gateway.
+JOBS ?= 4
+test: install clients editor ## run every test, JOBS (4) files at once
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 KILLS ?= 200
 kill-test: install ## kill the runner KILLS times (200) and see that nothing is lost or doubled
