@@ -155,9 +155,13 @@ SAME = "blocks choices empty_values hooks missing_keys not_a_mapping ranges time
 
 @pytest.mark.parametrize("stem", SAME.split())
 def test_the_editor_and_the_runner_flag_the_same_places(server, stem):
-    """Of files that are wrong in their shape alone; positions in lists and mappings differ, which these have not."""
+    """Of files that are wrong in their shape alone; positions in lists and mappings differ, which these have not.
+
+    Which packages with blocks are installed (C505) is nothing that a schema knows.
+    """
     path = ROOT / "tests" / "specs" / "invalid" / f"{stem}.yaml"
-    ours = {(problem.line + 1, problem.column) for problem in load_file(path, root=path.parent).problems}
+    problems = load_file(path, root=path.parent).problems
+    ours = {(problem.line + 1, problem.column) for problem in problems if problem.code != "C505"}
     assert set(flagged(server, MODELINE.format(STRATEGY_FILE) + path.read_text("utf-8"))) == ours
 
 
