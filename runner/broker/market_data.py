@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from ib_async import BarDataList
 from ib_async.wrapper import RequestError
@@ -53,6 +53,8 @@ FIRST_BARS = 3
 KEEP_BARS = 512
 """Bars that a stream and ib_async's list remember."""
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 
@@ -64,6 +66,8 @@ class _Stream:
         self.size = size
         self.regular_hours = regular_hours
         self.feeds: list[Feed] = []
+        self.feeds_to_come = 0
+        """Feeds that are being opened and are going to read it."""
         self.opening = asyncio.Lock()
         self.handle: BarDataList | None = None
         self.completed: list[Bar] = []
@@ -73,6 +77,10 @@ class _Stream:
         self.last_update = 0.0
         self.retry_at: float | None = None
         self.retry_s = RETRY_FIRST_S
+
+    @property
+    def key(self) -> tuple[int, BarSize, bool]:
+        return self.instrument.con_id, self.size, self.regular_hours
 
     @property
     def completed_up_to(self) -> datetime | None:
@@ -150,10 +158,21 @@ class MarketDataHub:
         for instrument in instruments:
             await asyncio.to_thread(sessions, calendar_of(instrument))
         streams = [self._stream(instrument, size, rth) for instrument in instruments]
-        await asyncio.gather(*(self._ensure_open(stream) for stream in streams))
-        past = await asyncio.gather(
-            *(self._history.bars(instrument, size, history, rth=rth) for instrument in instruments)
-        )
+        for stream in streams:
+            stream.feeds_to_come += 1
+        try:
+            await _all(self._ensure_open(stream) for stream in streams)
+            past = await _all(self._history.bars(instrument, size, history, rth=rth) for instrument in instruments)
+            return self._feed(instruments, streams, past, history)
+        finally:
+            for stream in streams:
+                stream.feeds_to_come -= 1
+                self._drop_unread(stream)
+
+    def _feed(
+        self, instruments: Sequence[Instrument], streams: Sequence[_Stream], past: Sequence[list[Bar]], history: int
+    ) -> Feed:
+        """The feed of streams that are open, beginning where their history ends."""
         now = self._clock.now()
         warm: dict[int, list[Bar]] = {}
         for stream, bars in zip(streams, past, strict=True):
@@ -195,12 +214,18 @@ class MarketDataHub:
             self._feeds.remove(feed)
         self._loose.discard(feed)
         self._changes.pop(feed, None)
-        for key, stream in list(self._streams.items()):
+        for stream in list(self._streams.values()):
             if feed in stream.feeds:
                 stream.feeds.remove(feed)
-                if not stream.feeds and not stream.opening.locked():
-                    self._cancel(stream)
-                    del self._streams[key]
+                self._drop_unread(stream)
+
+    def _drop_unread(self, stream: _Stream) -> None:
+        """Ends a stream that nobody reads, and nobody is about to. One that is being opened is looked at after."""
+        if stream.feeds or stream.feeds_to_come or stream.opening.locked():
+            return
+        self._cancel(stream)
+        if self._streams.get(stream.key) is stream:
+            del self._streams[stream.key]
 
     async def close(self) -> None:
         """End all feeds and subscriptions."""
@@ -215,9 +240,18 @@ class MarketDataHub:
     # -- opening streams, again and again
 
     async def _ensure_open(self, stream: _Stream) -> None:
-        async with stream.opening:
-            if stream.handle is None:
-                await self._open(stream)
+        """A caller that gives up does not end the request: without its answer nobody could cancel the stream at IB."""
+        task = self._spawn(self._open_once(stream))
+        task.add_done_callback(_seen)
+        await asyncio.shield(task)
+
+    async def _open_once(self, stream: _Stream) -> None:
+        try:
+            async with stream.opening:
+                if stream.handle is None:
+                    await self._open(stream)
+        finally:
+            self._drop_unread(stream)
 
     async def _open(self, stream: _Stream) -> None:
         instrument, now = stream.instrument, self._clock.now()
@@ -279,6 +313,7 @@ class MarketDataHub:
                 log.warning("%s", error.message)
                 stream.retry_at = self._clock.monotonic() + stream.retry_s
                 stream.retry_s = min(2 * stream.retry_s, RETRY_LAST_S)
+        self._drop_unread(stream)
 
     async def attach(self, ib: Session) -> None:
         """Continue on a new session: every stream is opened on it, and what was missed is delivered."""
@@ -408,6 +443,21 @@ class MarketDataHub:
 
     def _notice(self, code: str, text: str) -> None:
         self._on_notice(Notice(at=self._clock.now(), strategy="", code=code, text=text))
+
+
+async def _all(work: Iterable[Awaitable[T]]) -> list[T]:
+    """Every result, once all are through; then raises the first failure. None is left behind half done."""
+    done = await asyncio.gather(*work, return_exceptions=True)
+    for one in done:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in done if not isinstance(one, BaseException)]
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Its error counts as seen: nobody may be waiting any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _after(date: object, last: datetime) -> bool:
