@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
@@ -150,7 +150,7 @@ class HistoryService:
         async with self._pacer.open:
             try:
                 found: date = await answer(
-                    self._ib.reqHeadTimeStampAsync(contract, what, rth, formatDate=2), name, BEGINNING_TIMEOUT_S
+                    lambda: self._ib.reqHeadTimeStampAsync(contract, what, rth, formatDate=2), name, BEGINNING_TIMEOUT_S
                 )
             except ValueError as error:
                 raise GatewayError(f"{name}: IB's answer is no time: {error}") from error
@@ -199,17 +199,20 @@ class HistoryService:
         self, instrument: Instrument, size: BarSize, what: str, rth: bool, end: datetime, duration: str, name: str
     ) -> list[BarData]:
         started = self._clock.monotonic()
-        request = self._ib.reqHistoricalDataAsync(
-            to_ib_contract(instrument),
-            end,
-            duration,
-            size.value,
-            what,
-            rth,
-            formatDate=2,
-            timeout=REQUEST_TIMEOUT_S,
-        )
-        rows = await answer(request, name, 2 * REQUEST_TIMEOUT_S)
+
+        def ask() -> Awaitable[list[BarData]]:
+            return self._ib.reqHistoricalDataAsync(
+                to_ib_contract(instrument),
+                end,
+                duration,
+                size.value,
+                what,
+                rth,
+                formatDate=2,
+                timeout=REQUEST_TIMEOUT_S,
+            )
+
+        rows = await answer(ask, name, 2 * REQUEST_TIMEOUT_S)
         if not rows and self._clock.monotonic() - started >= REQUEST_TIMEOUT_S:
             # ib_async answers a timeout with an empty list.
             raise NotConnected(f"no answer within {REQUEST_TIMEOUT_S:g} s to: {name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from ib_async import Contract, ContractDetails
@@ -24,12 +24,13 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 
-async def answer(request: Awaitable[T], what: str, timeout_s: float = REQUEST_TIMEOUT_S) -> T:
-    """The answer to one request. Raises NotConnected, PacingLimit, ContractNotFound, NoMarketData, GatewayError."""
+async def answer(ask: Callable[[], Awaitable[T]], what: str, timeout_s: float = REQUEST_TIMEOUT_S) -> T:
+    """The answer to one request, which `ask` makes: some of ib_async's raise before there is anything to wait for.
+    Raises NotConnected, PacingLimit, ContractNotFound, NoMarketData, GatewayError."""
     try:
         # Not wait_for: it can swallow a cancellation that comes together with the answer.
         async with asyncio.timeout(timeout_s):
-            return await request
+            return await ask()
     except TimeoutError:
         raise NotConnected(f"no answer within {timeout_s:g} s to: {what}") from None
     except ConnectionError as error:
@@ -137,7 +138,7 @@ class InstrumentResolver:
     async def _ask(self, contract: Contract, name: str) -> Instrument:
         await self._pacer.slot(Priority.STATUS)
         details: list[ContractDetails] = await answer(
-            self._ib.reqContractDetailsAsync(contract), f"contract details of {name}", DETAILS_TIMEOUT_S
+            lambda: self._ib.reqContractDetailsAsync(contract), f"contract details of {name}", DETAILS_TIMEOUT_S
         )
         found = [one for one in details if one.contract and one.contract.secType in ("", contract.secType)]
         if not contract.secType:

@@ -81,6 +81,13 @@ class _TappedWrapper(Wrapper):
         self.stray_fills: dict[str, None] = {}
         """Keys of `fills` that are in no trade, oldest first."""
 
+    def _endReq(self, key: Any, result: Any = None, success: bool = True) -> None:
+        """What had come of an answer that ends with an error is kept by ib_async for ever, and so is who it was for."""
+        super()._endReq(key, result, success)
+        if not success:
+            self._results.pop(key, None)
+            self.reqId2Subscriber.pop(key, None)
+
     def finish(self, key: OrderKeyType) -> None:
         """The order is over: its trade goes when KEEP_FINISHED later ones are over too."""
         self.finished.pop(key, None)
