@@ -44,7 +44,8 @@ class FeedClosed(Exception):
 class Feed:
     """The bars of some instruments, for one consumer on one loop.
 
-    `warm` holds, per con_id, the completed bars before the first moment, oldest first.
+    `warm` holds, per con_id, the completed bars before the first moment, oldest first; `begun` the bar that was in
+    progress then, of the instruments that had one.
     """
 
     def __init__(
@@ -52,9 +53,11 @@ class Feed:
         instruments: tuple[Instrument, ...],
         warm: Mapping[int, list[Bar]],
         on_close: Callable[[Feed], None],
+        begun: Mapping[int, Bar] | None = None,
     ) -> None:
         self.instruments = instruments
         self.warm = warm
+        self.begun = begun or {}
         self._on_close = on_close
         self._lock = threading.Lock()
         self._moments: deque[Moment] = deque()

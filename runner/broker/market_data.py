@@ -185,7 +185,8 @@ class MarketDataHub:
                     stream.current, stream.ends_at = None, None
             if bars and stream.instrument.con_id not in self._prices:
                 self._prices[stream.instrument.con_id] = exact(bars[-1].close)
-        feed = Feed(tuple(instruments), warm, self._closed)
+        begun = {stream.instrument.con_id: stream.current for stream in streams if stream.current is not None}
+        feed = Feed(tuple(instruments), warm, self._closed, begun)
         for stream in streams:
             stream.feeds.append(feed)
         self._feeds.append(feed)
@@ -279,7 +280,6 @@ class MarketDataHub:
                 timeout=REQUEST_TIMEOUT_S,
             )
         except RequestError as error:
-            self._ib.wrapper.reqId2Subscriber.pop(error.reqId, None)  # ib_async keeps what has failed
             raise error_of(error, name) from error
         except ConnectionError as error:
             raise NotConnected(f"the connection ended during: {name}") from error

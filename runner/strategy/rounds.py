@@ -46,6 +46,12 @@ class Rounds:
         """Start of the newest round that has been reported."""
         return self._last
 
+    def begin_after(self, start: datetime | None) -> None:
+        """Rounds up to the one that began at `start` have been dealt with by somebody else."""
+        if start is not None and (self._last is None or start > self._last):
+            self._last = start
+            self._open = {begun: seen for begun, seen in self._open.items() if begun > start}
+
     def note(self, change: BarUpdate) -> None:
         """Takes in one update; only completed bars count, and only of rounds that are not over yet."""
         if change.complete and (self._last is None or change.bar.start > self._last):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from broker_support import AAPL, START, Bench, spin
+from broker_support import AAPL, MSFT, START, Bench, spin
 from scripted_peer import VERSION, ScriptedPeer
 
 from runner.broker.bar_times import bar_end, completed
@@ -179,6 +179,46 @@ async def test_ibs_error_on_a_subscription_has_a_name_and_leaves_nothing(
     with pytest.raises(error):
         await desk.hub.open_feed([AAPL], BarSize.MIN_1, 5)
     assert desk.bench.ib.wrapper.reqId2Subscriber == {}
+
+
+async def test_a_feed_that_cannot_be_opened_leaves_none_of_its_streams_open(desk: Desk) -> None:
+    def answer(request_id: int, fields: list[str]) -> None:
+        desk.data.refuse = (200, "No security definition") if "MSFT" in fields else None
+        desk.data.answer(request_id, fields)
+
+    desk.data.peer.on_history = answer
+    with pytest.raises(ContractNotFound):
+        await desk.hub.open_feed([AAPL, MSFT], BarSize.MIN_1, 5)
+    assert desk.hub.subscriptions == frozenset() and desk.hub._streams == {}
+    assert desk.bench.ib.wrapper.reqId2Subscriber == {} and not desk.bench.ib.wrapper._results
+    await desk.data.peer.until(lambda: any(fields[0] == "25" for fields in desk.data.peer.requests))  # AAPL's, at IB
+
+
+async def test_a_caller_who_gives_up_leaves_no_stream_open(desk: Desk) -> None:
+    asked: list[tuple[int, list[str]]] = []
+    desk.data.peer.on_history = lambda request_id, fields: asked.append((request_id, fields))
+    opening = asyncio.ensure_future(desk.hub.open_feed([AAPL], BarSize.MIN_1, 5))
+    await desk.data.peer.until(lambda: bool(asked))
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert not any(fields[0] == "25" for fields in desk.data.peer.requests)
+    desk.data.answer(*asked[0])  # only now can it be cancelled
+    await desk.data.peer.until(lambda: any(fields[0] == "25" for fields in desk.data.peer.requests))
+    await spin(lambda: desk.hub._streams == {})
+    desk.data.peer.on_history = desk.data.answer
+    feed = await desk.hub.open_feed([AAPL], BarSize.MIN_1, 5)
+    assert len(feed.warm[AAPL.con_id]) == 5 and len(desk.hub.subscriptions) == 1
+
+
+async def test_a_feed_begins_with_the_bar_that_is_in_progress(desk: Desk) -> None:
+    first = await desk.hub.open_feed([AAPL], BarSize.MIN_1, 5)
+    desk.data.update(START, "107")
+    await first.next()
+    second = await desk.hub.open_feed([AAPL], BarSize.MIN_1, 5)
+    begun = second.begun[AAPL.con_id]
+    assert (begun.start, begun.close) == (START, 107.0)
+    assert second.warm[AAPL.con_id][-1].start < START
 
 
 async def test_a_feed_is_read_from_another_threads_loop(desk: Desk) -> None:

@@ -260,3 +260,21 @@ def test_an_hourly_bar_that_begins_at_the_open_ends_at_the_full_hour() -> None:
     assert bar_end(opened, BarSize.HOUR_1, IBM, True) == opened + timedelta(minutes=30)
     assert bar_end(opened, BarSize.MIN_30, IBM, True) == opened + timedelta(minutes=30)
     assert bar_end(opened, BarSize.HOUR_4, IBM, True) == datetime(2012, 7, 2, 16, 0, tzinfo=UTC)
+
+
+def test_rounds_that_somebody_else_has_dealt_with_are_not_reported_again() -> None:
+    rounds = Rounds((IBM,), BarSize.MIN_5, regular_hours=True, following=True)
+    later = T0 + timedelta(minutes=5)
+    for start in (T0, later):
+        rounds.note(BarUpdate(instrument=IBM, bar=bar_at(start), complete=True))
+    rounds.begin_after(T0)
+    assert rounds.last == T0 and rounds.take(later + timedelta(minutes=5)) == later
+    rounds.begin_after(T0)  # never back
+    rounds.begin_after(None)
+    assert rounds.last == later
+    rounds.note(BarUpdate(instrument=IBM, bar=bar_at(T0), complete=True))
+    assert rounds.take(later + timedelta(minutes=10)) is None
+
+
+def bar_at(start: datetime) -> Bar:
+    return Bar(start=start, open=1.0, high=1.0, low=1.0, close=1.0, volume=1.0)
