@@ -34,11 +34,12 @@ class Broker(ABC):
         self.strategy_symbol = strategy_symbol
         self._equity_source = equity_source
 
-    def get_equity(self) -> Decimal:
+    def get_equity(self, target_weight: Decimal | None = None) -> Decimal:
         """The strategy's equity in base currency.
 
-        First the strategy's own equity from ArcticDB, if it is set and above zero; else its target weight times the
-        account's EquityWithLoanValue. RunnerError when neither is known: zero or a guess is never returned for it.
+        First the strategy's own equity from ArcticDB, if it is set and above zero; else its target weight, or the one
+        that is asked about, times the account's EquityWithLoanValue. RunnerError when neither is known: zero or a
+        guess is never returned for it.
         """
         own = self._equity_source.strategy_equity(self.strategy_symbol)
         if own is not None and own.is_finite() and own > ZERO:
@@ -49,7 +50,8 @@ class Broker(ABC):
                 f"the equity of {self.strategy_symbol} is not known: IB has not sent EquityWithLoanValue",
                 hint="set equity in general/strategies, or wait for the account summary",
             )
-        return self._equity_source.target_weight(self.strategy_symbol) * account
+        weight = self._equity_source.target_weight(self.strategy_symbol) if target_weight is None else target_weight
+        return weight * account
 
     @abstractmethod
     async def place(self, request: OrderRequest) -> OrderIntent | Refused:

@@ -19,6 +19,7 @@ from runner.spec.spec import StrategySpec
 from runner.strategy.base_strategy import BaseStrategy
 
 Kind = Literal["yaml", "python"]
+DISABLED = "disabled in its file"
 
 
 def session_day(calendar: str, at: datetime) -> date:
@@ -47,6 +48,8 @@ class Runtime:
     """The operator's reason while paused, else empty."""
     reduce_only: str = ""
     """Why nothing may be opened until its file is in order again, else empty."""
+    enabled: bool = True
+    """Whether its file wants it to trade. Disabled, it guards what it holds and opens nothing."""
     held: bool = False
     """Its file is gone; it is kept for the positions that it holds."""
     code_changed: bool = False
@@ -66,7 +69,7 @@ class Runtime:
             return "reducing"
         if self.reconciling:
             return "reconciling"
-        if self.operator_paused or self.reduce_only or self.loss_latched_on == today:
+        if self.operator_paused or self.reduce_only or not self.enabled or self.loss_latched_on == today:
             return "reducing"
         return "active"
 
@@ -79,8 +82,8 @@ class Runtime:
                 return StrategyPhase.PAUSED, self.operator_paused
             if self.loss_latched_on == today:
                 return StrategyPhase.PAUSED, "max_daily_loss reached; resumes with the next session"
-            if self.reduce_only:
-                return StrategyPhase.PAUSED, self.reduce_only
+            if self.reduce_only or not self.enabled:
+                return StrategyPhase.PAUSED, self.reduce_only or DISABLED
         return self.phase, self.reason
 
 

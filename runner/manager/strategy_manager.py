@@ -228,7 +228,9 @@ class StrategyManager:
         """
         runtime = self._runtimes.get(strategy_symbol)
         if runtime is not None and runtime.instance is not None and runtime.instance.is_running:
-            return
+            if runtime.phase not in (StrategyPhase.FAILED, StrategyPhase.STOPPED):
+                return
+            runtime.instance.stop_strategy(runtime.reason)  # it is over, and only clearing up
         if spec is None and runtime is not None:
             spec, generation, reduce_only = runtime.spec, runtime.generation, runtime.reduce_only
         if spec is None:
@@ -332,14 +334,15 @@ class StrategyManager:
         )
 
     def _hooks_of(self, spec: StrategySpec) -> Hooks:
-        return Hooks(spec.name, self, load_hooks(spec.hooks, self.config.plugins_allow))
-
-    def _spec_runtime(self, spec: StrategySpec, client_id: int) -> Runtime:
+        """The strategy's own code, ready to be called; ConfigError for code that came after the runner started."""
         if spec.not_loaded:
             raise ConfigError(
                 f"{spec.name} uses {', '.join(spec.not_loaded)}, which was not there when the runner started",
                 hint="restart the runner: plugged-in blocks are imported once",
             )
+        return Hooks(spec.name, self, load_hooks(spec.hooks, self.config.plugins_allow))
+
+    def _spec_runtime(self, spec: StrategySpec, client_id: int) -> Runtime:
         hooks = self._hooks_of(spec)
         row = self.strategies.get(spec.name)
         instance = SpecStrategy(
@@ -358,6 +361,7 @@ class StrategyManager:
             client_id=client_id,
             params=spec.params,
             calendar=calendar,
+            enabled=spec.enabled,
             spec=spec,
             instance=instance,
         )
@@ -452,9 +456,13 @@ class StrategyManager:
 
     def may_open(self, strategy: str) -> bool:
         runtime = self._runtimes.get(strategy)
-        if runtime is None or runtime.operator_paused or runtime.reduce_only:
+        if runtime is None or runtime.operator_paused or runtime.reduce_only or not runtime.enabled:
             return False
         return not self.loss_paused(strategy)
+
+    def is_restricted(self, strategy: str) -> bool:
+        runtime = self._runtimes.get(strategy)
+        return runtime is not None and bool(runtime.reduce_only)
 
     def loss_paused(self, strategy: str) -> bool:
         runtime = self._runtimes.get(strategy)

@@ -93,8 +93,8 @@ class BaseStrategy(Trading):
         self._ending = False
         self._started = self._stop_asked = False
         self._stop_reason = ""
-        self._failure: RunnerError | None = None
-        """Set by work beside the main coroutine before it cancels it."""
+        self.failure: RunnerError | None = None
+        """What it has failed with; set by work beside the main coroutine before it cancels it."""
         self._handing: Filled | StatusChanged | None = None
         """The fact that a handler is being told of, until it has been published."""
 
@@ -168,7 +168,7 @@ class BaseStrategy(Trading):
 
     def _stop_because(self, failure: RunnerError) -> None:
         """Ends the strategy as failed, from work beside its main coroutine on the same loop."""
-        self._failure = self._failure or failure
+        self.failure = self.failure or failure
         if self._task is not None:
             self._task.cancel()
 
@@ -252,8 +252,8 @@ class BaseStrategy(Trading):
             await self.run_strategy()
             self._enter(StrategyPhase.STOPPED, self._stop_reason or "finished")
         except asyncio.CancelledError:
-            if self._failure is not None:
-                self._failed(self._failure)
+            if self.failure is not None:
+                self._failed(self.failure)
             else:
                 self._enter(StrategyPhase.STOPPED, self._stop_reason or "cancelled")
         except RunnerError as error:
@@ -261,7 +261,10 @@ class BaseStrategy(Trading):
         except Exception as error:  # a strategy's edge: user code may raise anything, and only it must stop
             error.add_note(f"in strategy {self.symbol}")
             log.exception("strategy %s raised", self.symbol)
-            self._failed(HookError(f"{type(error).__name__}: {error}"))
+            failure = HookError(f"{type(error).__name__}: {error}")
+            for note in error.__notes__:
+                failure.add_note(note)
+            self._failed(failure)
         finally:
             self._ending = True
             for task in beside:
@@ -333,6 +336,7 @@ class BaseStrategy(Trading):
         self.strategy_manager.phase_changed(self.symbol, phase, reason)
 
     def _failed(self, error: RunnerError) -> None:
+        self.failure = error
         self._enter(StrategyPhase.FAILED, str(error).replace("\n", " "))
 
     def _notice(self, code: str, text: str) -> None:

@@ -106,6 +106,9 @@ class StrategyHost(Protocol):
     def may_open(self, strategy: str) -> bool:
         """False while an operator or the day's loss keeps the strategy from opening positions."""
 
+    def is_restricted(self, strategy: str) -> bool:
+        """Whether its file is gone or cannot be used, so that entries which rest are not wanted either."""
+
     def loss_paused(self, strategy: str) -> bool:
         """Whether the daily loss limit was reached in the session under way."""
 

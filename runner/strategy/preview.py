@@ -35,6 +35,8 @@ class Foresight:
     orders: tuple[ForeseenOrder, ...]
     equity: Decimal
     """Of the strategy, base currency."""
+    warnings: tuple[str, ...] = ()
+    """What else the author may not expect."""
 
     @property
     def turnover(self) -> float | None:
@@ -45,7 +47,13 @@ class Foresight:
         return float(sum((value for value in values if value is not None), Decimal(0)) / self.equity)
 
 
-def foresight(version: Version, situation: Situation, outcome: Outcome, prices: Sequence[Decimal | None]) -> Foresight:
+def foresight(
+    version: Version,
+    situation: Situation,
+    outcome: Outcome,
+    prices: Sequence[Decimal | None],
+    warnings: tuple[str, ...] = (),
+) -> Foresight:
     """The decision as orders with their values."""
     held = [one.quantity for one in situation.holdings]
     lots = [instrument.lot for instrument in version.universe]
@@ -66,5 +74,8 @@ def foresight(version: Version, situation: Situation, outcome: Outcome, prices: 
         )
     symbols = [instrument.symbol for instrument in version.universe]
     return Foresight(
-        targets=dict(zip(symbols, outcome.targets, strict=True)), orders=tuple(orders), equity=situation.equity
+        targets=dict(zip(symbols, outcome.targets, strict=True)),
+        orders=tuple(orders),
+        equity=situation.equity,
+        warnings=warnings,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,7 +19,7 @@ from runner.errors import HookError, NotConnected, RunnerError
 from runner.model.bars import BarSize
 from runner.model.events import Filled, StatusChanged
 from runner.model.instruments import Instrument
-from runner.model.money import exact
+from runner.model.money import ZERO, exact
 from runner.model.orders import OrderIntent, OrderState, OrderType, Purpose, Refused, Side, TimeInForce
 from runner.spec.spec import ExecutionStyle, StrategySpec
 from runner.strategy.base_strategy import BaseStrategy
@@ -27,7 +28,7 @@ from runner.strategy.hooks import HOOK_DEADLINE_S, HookContext, Hooks
 from runner.strategy.host import StrategyHost
 from runner.strategy.memory import Memory
 from runner.strategy.preview import Foresight, foresight
-from runner.strategy.version import Version, Workshop
+from runner.strategy.version import Outdated, Version, Workshop
 
 TICK_S = 1.0
 """Live: how often the schedule is looked at when no bar changes."""
@@ -35,6 +36,8 @@ EXIT_RETRY = timedelta(seconds=30)
 """How long an instrument rests after IB has rejected an exit in it: asking at every tick would change nothing."""
 CAP_SLACK = Decimal("1.005")
 """Relative, as the gate's own: a resting order is not beyond a cap because a tick has moved it."""
+
+FLATTEN_AT_PASSED = "flatten_at has passed already in this session: what is held is kept, and nothing is opened"
 
 BASIS_POINT = Decimal("0.0001")
 
@@ -63,10 +66,18 @@ class SpecStrategy(BaseStrategy):
         self._first = (spec, hooks)
         self._version: Version | None = None
         self._next_version: tuple[Version, asyncio.Future[None]] | None = None
+        self._succeeded: StrategySpec | None = None
+        """What was in force before the newest version, until what that forbids has been seen to."""
         self._look = False
         """A new version has been put in force: what it forbids is to be seen to before the next bar."""
+        self._flat_after: datetime | None = None
+        """A `flatten_at` of before this moment had passed already when the file began to say it."""
         self._workshop = Workshop(
-            strategy=strategy_symbol, host=strategy_manager, qualify=self.qualify, open_feed=self._open_feed
+            strategy=strategy_symbol,
+            host=strategy_manager,
+            qualify=self.qualify,
+            open_feed=self._open_feed,
+            close_feed=self._close_feed,
         )
         self._hook_tasks: set[asyncio.Task[Any]] = set()
         self._hook_order = asyncio.Lock()
@@ -109,27 +120,30 @@ class SpecStrategy(BaseStrategy):
 
     async def initialize_strategy(self) -> None:
         spec, hooks = self._first
-        self._take(await self._workshop.build(spec, hooks, self.generation, held=self._held_instruments()))
+        self._take(await self._workshop.build(spec, hooks, self.generation, held=self._exposed_instruments()))
         self._seen = self.clock.now()
-        if not spec.enabled:
-            await self._cancel(self.broker.open_orders())
+        self._look = True  # the file may have changed while nothing ran
+        with suppress(NotConnected):
+            await self._see_to_new_version()
 
     async def _open_feed(
         self, instruments: Sequence[Instrument], size: BarSize, history: int, regular_hours: bool
     ) -> Feed:
         return await self.open_feed(instruments, size, history, regular_hours=regular_hours)
 
-    def _held_instruments(self) -> list[Instrument]:
-        """What its own fills say it holds."""
+    def _exposed_instruments(self) -> list[Instrument]:
+        """What it holds by its own fills, or may hold any moment because an order works."""
         books = self.strategy_manager.portfolio_manager
-        return [held.instrument for held in books.positions(self.symbol) if held.quantity]
+        held = [one.instrument for one in books.positions(self.symbol) if one.quantity]
+        working = [working.intent.request.instrument for working in self.broker.open_orders()]
+        return list({instrument.con_id: instrument for instrument in (*held, *working)}.values())
 
     # from one version of the file to the next ------------------------------------------------------------------
 
     async def prepare(self, spec: StrategySpec, hooks: Hooks, generation: int) -> Version:
         """A warm version of a changed file, while the one in force trades on. Called on the strategy's loop."""
         current = self.version
-        version = await self._workshop.build(spec, hooks, generation, held=self._held_instruments(), current=current)
+        version = await self._workshop.build(spec, hooks, generation, held=self._exposed_instruments(), current=current)
         if hooks.has("on_params"):
             try:
                 await hooks.call("on_params", _plain_params(current.spec), _plain_params(spec))
@@ -140,7 +154,8 @@ class SpecStrategy(BaseStrategy):
 
     async def adopt(self, version: Version) -> None:
         """Puts a prepared version in force between two moments; returns when it is. A moment under way ends as it
-        began. Where the bars come from another feed, everything that the old one has brought is dealt with first."""
+        began. Where the bars come from another feed, everything that the old one has brought is dealt with first.
+        Outdated when something has been traded meanwhile whose stops the version would not know."""
         if self._next_version is not None:
             raise RunnerError(f"{self.symbol} is already being given a new version")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -150,20 +165,30 @@ class SpecStrategy(BaseStrategy):
         try:
             await done
         finally:
-            if not done.done() or done.cancelled():
+            if self._next_version is not None and self._next_version[1] is done:
                 self._next_version = None  # nobody waits for it any more, so it must not come into force later
 
-    async def discard(self, version: Version) -> None:
-        """Lets go of a prepared version that is not going to be used."""
+    async def look_again(self) -> None:
+        """Sees to what is forbidden now, as after a new version."""
+        self._look = True
+        self.version.feed.put(Moment(at=self.clock.now()))
+
+    async def discard(self, version: Version) -> bool:
+        """Lets go of a prepared version that is not going to be used. False when it is in force after all."""
+        if self._version is version:
+            return False
+        if self._next_version is not None and self._next_version[0] is version:
+            self._next_version = None
         if not version.shares_bars_with(self.version):
             await self._close_feed(version.feed)
+        return True
 
     async def foresee(self, spec: StrategySpec, hooks: Hooks) -> tuple[Foresight, Foresight, Foresight]:
         """What a changed file would send at a decision now, what the one in force would, and which stops of the new
         one would trigger at once. Nothing is changed and nothing is sent; hooks are not asked."""
         current = self.version
         version = await self._workshop.build(
-            spec, hooks, current.generation, held=self._held_instruments(), current=current
+            spec, hooks, current.generation, held=self._exposed_instruments(), current=current
         )
         try:
             return (
@@ -177,26 +202,45 @@ class SpecStrategy(BaseStrategy):
     async def _foresight(self, version: Version, *, evaluate: bool) -> Foresight:
         panel = version.buffer.panel()
         opinions = await version.opinions(panel, version.evaluated(panel, None) if evaluate else None)
-        situation = await self._situation(version, self.clock.now())
+        at = self.clock.now()
+        situation = await self._situation(version, at)
         outcome = version.decider.decide(panel, opinions, version.began(panel), situation, self._memory)
         prices = [self.strategy_manager.last_price(instrument.con_id) for instrument in version.universe]
-        return foresight(version, situation, outcome, prices)
+        moved = version.spec.schedule.flatten_at != self.spec.schedule.flatten_at
+        warnings = [FLATTEN_AT_PASSED] if moved and version.timetable.flattened_at(at) is not None else []
+        if outcome.loss_reached:
+            warnings.append(
+                f"max_daily_loss is reached already, at {situation.day_pnl:,.2f} today: entries stop at once"
+            )
+        return foresight(version, situation, outcome, prices, tuple(warnings))
 
     def _swap(self) -> None:
         if self._next_version is None:
             return
         (version, done), old = self._next_version, self.version
         self._next_version = None
-        self._take(version)
+        if done.done():
+            return
+        try:
+            version.check_knows(self._exposed_instruments())
+        except Outdated as error:
+            done.set_exception(error)
+            return
+        if version.spec.bars.size is old.spec.bars.size:
+            version.rounds.begin_after(old.rounds.last)
+        if version.spec.schedule.flatten_at != old.spec.schedule.flatten_at:
+            self._flat_after = self.clock.now()
+            if version.timetable.flattened_at(self._flat_after) is not None:
+                self._notice("flatten_at_passed", FLATTEN_AT_PASSED)
+        self._succeeded = old.spec if not self._look else self._succeeded
         self._look = True
-        if version.shares_bars_with(old):
-            version.feed.put(Moment(at=self.clock.now()))  # wakes the loop; exits and the day's loss are looked at
-        else:
+        self._take(version)
+        version.feed.put(Moment(at=self.clock.now()))  # wakes the loop; exits and the day's loss are looked at
+        if not version.shares_bars_with(old):
             task = asyncio.get_running_loop().create_task(self._close_feed(old.feed))
             self._hook_tasks.add(task)
             task.add_done_callback(self._hook_done)
-        if not done.done():
-            done.set_result(None)
+        done.set_result(None)
 
     def _take(self, version: Version) -> None:
         """One assignment is the swap; the attributes that other code reads follow in the same step."""
@@ -267,46 +311,71 @@ class SpecStrategy(BaseStrategy):
         self._seen = at
         whole = version.rounds.take(at)
         by_bar = whole is not None and timetable.by_bar and timetable.bar_counts(at, version.spec.bars.size)
-        look, self._look = self._look, False
+        look = self._look
         try:
             if look:
-                await self._withdraw_what_is_forbidden()
-            if due.flatten or (timetable.flat_now(at) and self._is_exposed()):
+                await self._see_to_new_version()
+            if due.flatten or (self._should_be_flat(at) and self._is_exposed()):
                 await self._flatten_for_today()
                 return
             evaluate = due.evaluate or by_bar or self._memory.owed
             if evaluate and not timetable.in_window(at):
                 await self._owe(True)  # decided when the window opens
                 evaluate = False
-            if evaluate or ((moment.changes or look) and await self._has_something_to_watch()):
+            if evaluate or ((moment.changes or look) and await self._has_something_to_watch(entries=look)):
                 completed = whole if by_bar and not due.evaluate and not self._memory.owed else None
                 await self._decide(at, evaluate=evaluate, completed=completed)
         except NotConnected as error:
             log.warning("%s decides again when its session is back: %s", self.symbol, error.message)
             await self._owe(self._memory.owed or due.evaluate or by_bar)
-            self._look = self._look or look
 
-    async def _withdraw_what_is_forbidden(self) -> None:
-        """After a new version: entries that rest and that it would not send are cancelled. The next decision sizes
-        them anew."""
-        listed = {instrument.con_id for instrument in self._universe[: self.version.listed]}
-        doomed = []
-        for working in self.broker.open_orders():
-            instrument = working.intent.request.instrument
-            allowed = self.spec.enabled and instrument.con_id in listed and not self._is_beyond_cap(instrument)
-            if not allowed and not _is_exit(working):
-                doomed.append(working)
-        await self._cancel(doomed)
+    async def _see_to_new_version(self) -> None:
+        """Entries that rest and that the new version would not send are cancelled; the next decision sizes them anew.
+        What has left the universe and is not to be held is closed. Tried again with the next moment when the session
+        is lost on the way."""
+        version = self.version
+        await self._cancel([working for working in self.broker.open_orders() if self._is_unwanted(working)])
+        for instrument in version.leaving:
+            closing = await self.close_position(instrument, reason="removed")
+            if isinstance(closing, OrderIntent):
+                self._exits[closing.order_ref] = instrument.con_id
+        self._look, self._succeeded = False, None
 
-    def _is_beyond_cap(self, instrument: Instrument) -> bool:
-        """Whether the position would be beyond `max_position_size` once everything that rests has filled."""
+    def _is_unwanted(self, working: WorkingOrder) -> bool:
+        """Whether an order opens or increases what the version in force would not."""
+        version, request = self.version, working.intent.request
+        if request.purpose is not Purpose.ENTRY:
+            return False
+        if self.strategy_manager.is_restricted(self.symbol):
+            return True
+        if working.intent.generation == version.generation:
+            return False
+        listed = {instrument.con_id for instrument in version.universe[: version.listed]}
+        allowed = version.spec.enabled and request.instrument.con_id in listed
+        return not allowed or (self._caps_more() and self._is_beyond_cap(working))
+
+    def _caps_more(self) -> bool:
+        """Whether `max_position_size` is smaller than it was in the version before; True when that is not known."""
+        if self._succeeded is None:
+            return True
+        old, new = self._succeeded.params.max_position_size, self.spec.params.max_position_size
+        return bool(new) and (new < old or not old)
+
+    def _is_beyond_cap(self, entry: WorkingOrder) -> bool:
+        """Whether the position would be beyond `max_position_size` once all that rests on the entry's side has
+        filled."""
+        instrument, side = entry.intent.request.instrument, entry.intent.request.side
         cap, price = self.spec.params.max_position_size, self.strategy_manager.last_price(instrument.con_id)
         if not cap or price is None:
             return False
-        exposure = self.broker.exposure(instrument.con_id)
-        most = max(abs(exposure.position + exposure.buys), abs(exposure.position - exposure.sells))
-        value = most * price * instrument.multiplier * self.fx_cache.rate(instrument.currency)
+        units = abs(self.broker.exposure(instrument.con_id).after(side, ZERO))
+        value = units * price * instrument.multiplier * self.fx_cache.rate(instrument.currency)
         return value > exact(cap) * self.get_equity() * CAP_SLACK
+
+    def _should_be_flat(self, at: datetime) -> bool:
+        """Whether `flatten_at` has passed in this session, and the file said so before it did."""
+        moment = self.version.timetable.flattened_at(at)
+        return moment is not None and (self._flat_after is None or moment > self._flat_after)
 
     async def _owe(self, owed: bool) -> None:
         if self._memory.owed != owed:
@@ -334,13 +403,16 @@ class SpecStrategy(BaseStrategy):
             for quantity, orders, under_way in zip(held, resting, closing, strict=True)
         )
 
-    async def _has_something_to_watch(self) -> bool:
-        """Whether an exit could fire, or the day's loss reach its limit, between decisions."""
+    async def _has_something_to_watch(self, *, entries: bool) -> bool:
+        """Whether an exit could fire, or the day's loss reach its limit, between decisions. With `entries` those that
+        rest count too: a limit that has just been lowered may be reached already, without any position."""
         if not self.version.watches:
             return False
         if self.clock.following:
             await self.settle()  # a replay must not depend on which of two sessions was faster
-        return any(one.quantity for one in self._holdings(self._universe))
+        return any(one.quantity for one in self._holdings(self._universe)) or (
+            entries and bool(self.broker.open_orders())
+        )
 
     # one decision ----------------------------------------------------------------------------------------------
 
@@ -374,7 +446,7 @@ class SpecStrategy(BaseStrategy):
     async def _situation(self, version: Version, at: datetime) -> Situation:
         books, host = self.strategy_manager.portfolio_manager, self.strategy_manager
         day_pnl = await self._day_pnl.look(at)
-        equity = self.get_equity()
+        equity = self.broker.get_equity(exact(version.spec.params.target_weight))
         if (equity <= 0 < version.spec.params.target_weight) != self._without_equity:
             self._without_equity = not self._without_equity
             if self._without_equity:

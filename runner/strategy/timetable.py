@@ -105,11 +105,15 @@ class Timetable:
             session = self._sessions.before(at)
         return flatten_at.at(session, self._sessions) <= at
 
-    def flat_now(self, at: datetime) -> bool:
-        """Whether `flatten_at` has passed in a session that is still open: whatever is held then is one too many."""
+    def flattened_at(self, at: datetime) -> datetime | None:
+        """When `flatten_at` was in the session that is open at `at`: whatever is held after it is one too many. None
+        when it is still to come, or there is none."""
         flatten_at = self._schedule.flatten_at
         session = self._sessions.at_or_after(at)
-        return flatten_at is not None and session.contains(at) and flatten_at.at(session, self._sessions) <= at
+        if flatten_at is None or not session.contains(at):
+            return None
+        moment = flatten_at.at(session, self._sessions)
+        return moment if moment <= at else None
 
     def due(self, after: datetime, until: datetime) -> Due:
         """What the clock made due in (after, until]. Several missed times of one kind count once."""

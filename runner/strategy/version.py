@@ -18,7 +18,7 @@ from runner.broker.feed import Feed
 from runner.engine.exit_rules import ExitRules
 from runner.engine.panel import PanelBuffer
 from runner.engine.weights import Pipeline
-from runner.errors import SpecError
+from runner.errors import RunnerError, SpecError
 from runner.model.bars import BarSize
 from runner.model.instruments import Instrument, InstrumentQuery
 from runner.model.panel import Panel
@@ -33,6 +33,10 @@ from runner.strategy.timetable import Timetable
 
 MIXED_ROWS = 4
 """Instruments of several exchanges miss each other's holidays: the panel gets one more row for so many."""
+
+
+class Outdated(RunnerError):
+    """A version does not know an instrument in which the strategy has a position or an order since it was built."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +78,22 @@ class Version:
         """Whether both look at the same feed."""
         return self.feed is other.feed
 
+    @property
+    def leaving(self) -> tuple[Instrument, ...]:
+        """What the file no longer names, and is to be closed as if the whole file had gone."""
+        return self.universe[self.listed :] if self.spec.on_remove is OnRemove.FLATTEN else ()
+
+    def check_knows(self, exposed: Sequence[Instrument]) -> None:
+        """Outdated unless the stops of everything in `exposed` would act."""
+        known = {instrument.con_id for instrument in self.universe}
+        unknown = [instrument.symbol for instrument in exposed if instrument.con_id not in known]
+        if unknown:
+            raise Outdated(f"{self.spec.name} has traded {', '.join(unknown)} since its new version was prepared")
+
 
 OpenFeed = Callable[[Sequence[Instrument], BarSize, int, bool], Awaitable[Feed]]
 """Opens a feed of these instruments with so many bars of history; the last says whether of regular hours only."""
+CloseFeed = Callable[[Feed], Awaitable[None]]
 
 
 class Qualify(Protocol):
@@ -93,6 +110,7 @@ class Workshop:
     host: StrategyHost
     qualify: Qualify
     open_feed: OpenFeed
+    close_feed: CloseFeed
 
     async def build(
         self,
@@ -103,7 +121,8 @@ class Workshop:
         held: Sequence[Instrument],
         current: Version | None = None,
     ) -> Version:
-        """A version that is warm and has been asked once. `held` are the instruments in which there is a position.
+        """A version that is warm and has been asked once. `held` are the instruments in which there is a position, or
+        may soon be one.
 
         Nothing of `current`, which goes on trading, is changed. Raises what stands in the way, with everything that
         was opened for the new version closed again.
@@ -126,35 +145,34 @@ class Workshop:
         rules = params.stop_loss or params.trailing_stop_loss or params.take_profit or params.max_daily_loss
         rows = _rows(history, universe)
         reused = current if current is not None and _fits(current, spec, universe, rows) else None
-        if reused is not None:
-            rounds, buffer, feed = reused.rounds, reused.buffer, reused.feed
-        else:
-            feed = await self.open_feed(universe, spec.bars.size, history, spec.bars.regular_hours)
-            rounds = self._rounds(spec, universe, current)
-            buffer = _warmed(universe, feed, rows)
-        version = Version(
-            spec=spec,
-            generation=generation,
-            universe=universe,
-            listed=len(listed),
-            calendar=calendar,
-            timetable=timetable,
-            decider=decider,
-            watches=bool(rules or exits),
-            rounds=rounds,
-            buffer=buffer,
-            feed=feed,
-            hooks=hooks,
-            host=self.host,
-        )
+        feed = await self._feed_for(spec, universe, history) if reused is None else reused.feed
         try:
-            panel = buffer.panel()
+            rounds = self._rounds(spec, universe, current) if reused is None else reused.rounds
+            version = Version(
+                spec=spec,
+                generation=generation,
+                universe=universe,
+                listed=len(listed),
+                calendar=calendar,
+                timetable=timetable,
+                decider=decider,
+                watches=bool(rules or exits),
+                rounds=rounds,
+                buffer=_warmed(universe, feed, rows) if reused is None else reused.buffer,
+                feed=feed,
+                hooks=hooks,
+                host=self.host,
+            )
+            panel = version.buffer.panel()
             await version.opinions(panel, version.evaluated(panel, None))  # what raises now would raise at a decision
         except BaseException:
             if reused is None:
-                await feed.close()
+                await self.close_feed(feed)
             raise
         return version
+
+    async def _feed_for(self, spec: StrategySpec, universe: Sequence[Instrument], history: int) -> Feed:
+        return await self.open_feed(universe, spec.bars.size, history, spec.bars.regular_hours)
 
     async def _queries(self, spec: StrategySpec) -> list[InstrumentQuery]:
         universe = spec.universe
@@ -214,8 +232,10 @@ def _fits(current: Version, spec: StrategySpec, universe: Sequence[Instrument], 
 
 
 def _warmed(universe: Sequence[Instrument], feed: Feed, rows: int) -> PanelBuffer:
+    """With the bars in progress, or a version that takes over in the middle of one would look at the bar before."""
     buffer = PanelBuffer(tuple(instrument.symbol for instrument in universe), capacity=rows)
     for instrument in universe:
-        for bar in feed.warm[instrument.con_id]:
+        begun = feed.begun.get(instrument.con_id)
+        for bar in (*feed.warm[instrument.con_id], *([begun] if begun is not None else [])):
             buffer.put(instrument.symbol, bar)
     return buffer

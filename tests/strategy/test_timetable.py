@@ -125,6 +125,22 @@ def test_every_counts_from_the_window() -> None:
     assert due == [59, 89]  # 10:30 and 11:00
 
 
+@pytest.mark.parametrize(
+    ("at", "passed"),
+    [
+        ("2012-07-02 15:54", None),
+        ("2012-07-02 15:55", "2012-07-02 15:55"),
+        ("2012-07-02 15:59", "2012-07-02 15:55"),
+        ("2012-07-02 16:00", None),  # the session is over
+        ("2012-07-03 09:30", None),
+    ],
+)
+def test_a_flatten_at_that_has_passed_counts_for_its_session(at: str, passed: str | None) -> None:
+    timetable = table(flatten_at=TimeRef.parse("15:55"))
+    assert timetable.flattened_at(ny(at)) == (None if passed is None else ny(passed))
+    assert table().flattened_at(ny(at)) is None
+
+
 def test_flatten_at_is_due_at_its_time() -> None:
     timetable = table(flatten_at=TimeRef.parse("15:55"))
     assert timetable.due(ny("2012-07-02 15:54"), ny("2012-07-02 15:55")).flatten
