@@ -96,6 +96,7 @@ def _effect(effect: dict[str, Any]) -> list[str]:
         lines.append(f"  {symbol:<8} {aims:<28} {sent:<16} {worth}".rstrip())
     for stop in effect["stops"]:
         lines.append(f"  would trigger now: {stop['symbol']} ({stop['reason']})")
+    lines += effect["warnings"]
     if effect["turnover"] is not None:
         lines.append(f"turnover ≈ {percent(effect['turnover'])} of strategy equity")
     return lines

@@ -1,7 +1,10 @@
 """Hot reload: the file is the wish, the running strategy is the fact.
 
-    settled files ──► workspace ──► folder ──► decision, per strategy ──► lane: prepare, persist, swap, confirm
+    settled files ──► workspace ──► folder ──► engine ──► a turn of each strategy: prepare, persist, swap, confirm
 
-`decision` says what an edit means and is pure; `lane` carries one strategy's change out, one at a time and never across
-strategies; `engine` holds both together and answers for what runs, what waits and why.
+What a change means is pure: `decision` (what is to be done), `drift` (file against store), `conditions` (what can be
+said). A `track` holds what is known of one strategy. `lanes` give turns; in one, `in_place` settles what holds in place
+of the file, `carrier` brings a version into force with the help of `rows` (the store) and `trials` (strategies that are
+started), `removal` sees to a file that is gone. `starting` does at the start what turns do later, `orders` what an
+operator says.
 """

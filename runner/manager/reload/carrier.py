@@ -14,19 +14,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import NotConnected, RunnerError, StoreError
+from runner.errors import ConfigError, NotConnected, PacingLimit, RunnerError, StoreError
+from runner.manager.reload.blame import explained
 from runner.manager.reload.decision import Change
-from runner.manager.reload.settings import STORE_RETRY_S, WARM_RETRY_S
-from runner.manager.reload.track import Track, overlaid
-from runner.manager.sync import row_of
+from runner.manager.reload.rows import Rows
+from runner.manager.reload.settings import RETRY_FIRST_S, RETRY_LAST_S
+from runner.manager.reload.track import Goal, Track, Trial, Waiting
+from runner.manager.reload.trials import NOT_USABLE, Trials
+from runner.manager.versions import Busy
+from runner.model.clock import Clock
 from runner.model.events import Reloaded, ReloadResult
 from runner.spec.changes import FieldChange, direction_of, strongest
 from runner.spec.spec import StrategySpec
 from runner.store.generations import Generation, GenerationState
-from runner.store.strategies import StrategyRow
+from runner.strategy.version import Outdated
 
 if TYPE_CHECKING:
     from runner.manager.strategy_manager import StrategyManager
+
+PREPARATIONS = 3
+"""How often a version is prepared anew because the strategy went on trading meanwhile."""
 
 log = logging.getLogger("runner.reload")
 
@@ -40,13 +47,19 @@ class Occasion:
     reason: str = ""
 
 
+class Overtaken(RunnerError):
+    """A later edit has come while a version was being prepared."""
+
+
 class Carrier:
     """Used by the lanes; every method is called under the lock of its track."""
 
-    def __init__(self, manager: StrategyManager, root: Path, monotonic: Callable[[], float]) -> None:
+    def __init__(self, manager: StrategyManager, root: Path, system: Clock) -> None:
         self._manager = manager
         self._root = root
-        self._monotonic = monotonic
+        self._system = system
+        self.rows = Rows(manager, root, system.monotonic)
+        self.trials = Trials(manager, system, self._fell_through)
 
     # -- versions ------------------------------------------------------------------------------------------------
 
@@ -61,11 +74,10 @@ class Carrier:
     ) -> Generation:
         """The version of this spec: the newest one when it is that, seen before and not decided, else a new one."""
         newest = track.newest
-        undecided = (GenerationState.HELD, GenerationState.WAITING, GenerationState.APPLYING)
-        if newest is not None and newest.spec_hash == spec.spec_hash and newest.state in undecided:
-            self._manager.journal.generations.mark(track.name, newest.generation, state, text)
-            track.newest = replace(newest, state=state, text=text)
-            return track.newest
+        if newest is not None and track.is_undecided(spec):
+            if (newest.state, newest.text) != (state, text):
+                self.mark(track, state, text)
+            return newest
         track.newest = self._manager.journal.generations.add(
             Generation(
                 strategy=track.name,
@@ -85,6 +97,7 @@ class Carrier:
             ),
             after=track.stored_generation,
         )
+        track.waiting = None
         return track.newest
 
     def mark(self, track: Track, state: GenerationState, text: str = "") -> None:
@@ -95,139 +108,163 @@ class Carrier:
 
     # -- changes -------------------------------------------------------------------------------------------------
 
-    def carry_out(self, track: Track, spec: StrategySpec, change: Change, occasion: Occasion) -> ReloadResult:
-        """Puts `spec`, the file's own, in force; `change` is what differs from what runs, overlays included."""
-        generation = self.number(track, spec, GenerationState.APPLYING, occasion, change.changes)
-        wanted = change.spec
-        try:
+    def carry_out(self, track: Track, goal: Goal, change: Change, occasion: Occasion) -> ReloadResult:
+        """Puts the goal in force; `change` is what differs from what runs."""
+        generation = self.number(track, goal.file, GenerationState.APPLYING, occasion, change.changes).generation
+        if change.in_force_first:
+            self._manager.versions.enforce(track.name, goal.spec)
+
+        def carry() -> None:
             if change.in_force_first:
-                self._manager.versions.tighten(track.name, wanted)
-                self._swap(track, wanted, generation.generation)
-                self._took_over(track, spec, generation)
-                self.store_row(track)
+                self._swap(track, goal, generation)
+                self._took_over(track, goal, generation)
+                self.rows.sync(track)
             else:
-                result = self._written_first(track, spec, wanted, generation)
-                if result is not None:
-                    return self.report(track, result, occasion, change.changes)
-        except (RunnerError, ValueError, ArithmeticError, TypeError, LookupError) as error:
-            # A block of the author's, or one of ours on data nobody thought of, may raise anything of this kind.
-            return self._not_taken(track, error, occasion, change.changes)
-        return self.report(track, ReloadResult.APPLIED, occasion, change.changes)
+                self._swap(track, goal, generation, lambda: self.rows.write(track, goal, generation))
+                self._took_over(track, goal, generation)
 
-    def _written_first(
-        self, track: Track, spec: StrategySpec, wanted: StrategySpec, generation: Generation
-    ) -> ReloadResult | None:
-        """None when all is done."""
-        versions = self._manager.versions
-        version = versions.prepare(track.name, wanted, generation.generation) if self._lives(track) else None
-        before = self._manager.strategies.get(track.name)
+        return self._through(track, goal, occasion, change.changes, carry)
+
+    def begin(self, track: Track, goal: Goal, occasion: Occasion) -> ReloadResult:
+        """Starts a strategy whose file is new, or had been gone."""
+        generation = self.number(track, goal.file, GenerationState.APPLYING, occasion).generation
+
+        def carry() -> None:
+            row = self.rows.get(track.name)
+            if row is not None and row.hand_written:
+                raise ConfigError(
+                    f"{track.name} is already a hand-written strategy ({row.filename})", hint="give one another name"
+                )
+            self._swap(track, goal, generation, lambda: self.rows.write(track, goal, generation))
+            self._took_over(track, goal, generation)
+
+        return self._through(track, goal, occasion, (), carry)
+
+    def _through(
+        self, track: Track, goal: Goal, occasion: Occasion, changes: Sequence[FieldChange], carry: Callable[[], None]
+    ) -> ReloadResult:
+        """What becomes of a version that `carry` puts in force. What stands in the way leaves what runs as it is."""
         try:
-            self._upsert(track, spec, generation.generation)
+            carry()
         except StoreError as error:
-            if version is not None:
+            return self.wait(track, f"the store is not there: {error.message}", occasion, changes, kind="store")
+        except (NotConnected, PacingLimit, Busy, Outdated) as error:
+            self._take_back(track, goal)
+            return self.wait(track, error.message, occasion, changes, kind=type(error).__name__)
+        except Overtaken as error:
+            self._take_back(track, goal)
+            self.mark(track, GenerationState.REPLACED, error.message)
+            return ReloadResult.UNCHANGED
+        except Exception as error:
+            # What a block of the author's, or one of ours on data nobody thought of, raises ends this version alone.
+            self._take_back(track, goal)
+            return self._refused(track, goal, error, occasion, changes)
+        return self.report(track, ReloadResult.APPLIED, occasion, changes)
+
+    def _swap(self, track: Track, goal: Goal, generation: int, persist: Callable[[], None] = lambda: None) -> None:
+        """Puts the goal in force, where it runs by a version that is prepared beside the one that trades. `persist` is
+        called when nothing but the swap is left to do."""
+        versions, wanted = self._manager.versions, track.wanted
+        if not versions.is_running(track.name):
+            persist()
+            self.trials.start(track, goal.spec, generation)
+            return
+        for left in reversed(range(PREPARATIONS)):
+            version = versions.prepare(track.name, goal.spec, generation)
+            try:
+                if track.wanted is not wanted:
+                    raise Overtaken("a later edit took its place")
+                persist()
+            except BaseException:
                 versions.discard(track.name, version)
-            return self.wait(track, f"the store is not there: {error.message}", STORE_RETRY_S)
-        try:
-            if version is not None:
+                raise
+            try:
                 versions.adopt(track.name, version)
-            else:
-                self._bring_up(track, wanted, generation.generation)
-        except BaseException:
-            if before is not None:
-                self._put_back(before)
-            raise
-        self._took_over(track, spec, generation)
-        return None
+            except Outdated:
+                if left:
+                    continue
+                raise
+            return
 
-    def _swap(self, track: Track, wanted: StrategySpec, generation: int) -> None:
-        versions = self._manager.versions
-        if self._lives(track):
-            versions.adopt(track.name, versions.prepare(track.name, wanted, generation))
+    def _fell_through(self, track: Track, trial: Trial, failure: RunnerError) -> None:
+        """A version that a strategy was started with did not come to run. What ran before is started again, and opens
+        nothing: what the strategy holds must not be without its stops."""
+        failed, before = track.goal, trial.before
+        if failed is None:
+            return
+        text = self._explained(track, failed, failure)
+        self._manager.journal.generations.mark(track.name, track.running, GenerationState.REFUSED, text)
+        track.newest = self._manager.journal.generations.newest(track.name)
+        if before is None:
+            track.forget()
         else:
-            self._bring_up(track, wanted, generation)
+            track.take(before.goal, before.generation)
+            self.rows.sync(track)
+            self._manager.start_strategy(
+                track.name, before.goal.spec, generation=before.generation, reduce_only=NOT_USABLE
+            )
+        self.report(track, ReloadResult.REFUSED, Occasion(cause="start"), text=text)
 
-    def _bring_up(self, track: Track, wanted: StrategySpec, generation: int) -> None:
-        """A strategy that does not run learns of its new version, and is started with it unless an operator stopped
-        it: it may have been disabled, or have failed because of what has just been mended."""
-        self._manager.versions.note(track.name, wanted, generation)
-        stopped = self._manager.journal.operator_state(track.name) == "stopped"
-        if not stopped and (wanted.enabled or self.exposed(track.name)):
-            self._manager.start_strategy(track.name, wanted, generation=generation)
+    def _take_back(self, track: Track, goal: Goal) -> None:
+        """The row says what runs again, when it said already what was to run."""
+        if track.goal is not None and track.written is goal.spec:
+            self.rows.sync(track)
 
-    def exposed(self, name: str) -> bool:
-        """Whether the strategy has positions or working orders."""
-        held = any(position.quantity for position in self._manager.portfolio_manager.positions(name))
-        return held or bool(self._manager.journal.intents(open_only=True, strategy=name))
-
-    def _lives(self, track: Track) -> bool:
-        return self._manager.versions.is_running(track.name)
-
-    def _took_over(self, track: Track, spec: StrategySpec, generation: Generation) -> None:
-        track.applied, track.running = spec, generation.generation
-        track.approved, track.at_once, track.retry_at = 0, False, None
+    def _took_over(self, track: Track, goal: Goal, generation: int) -> None:
+        self.keep(track, goal, generation)
+        track.approval = None
         self.mark(track, GenerationState.APPLIED)
 
-    def _not_taken(
-        self, track: Track, error: Exception, occasion: Occasion, changes: Sequence[FieldChange]
+    def keep(self, track: Track, goal: Goal, generation: int) -> None:
+        """The goal is in force; what holds in place of the file's values is kept over a restart."""
+        generations = self._manager.journal.generations
+        for gone in {one.path for one in track.overlays} - {one.path for one in goal.overlays}:
+            generations.drop_overlay(track.name, gone)
+        kept = tuple(one if one in track.overlays else generations.put_overlay(one) for one in goal.overlays)
+        track.take(Goal(file=goal.file, overlays=kept, spec=goal.spec), generation)
+        track.waiting = None
+        self._manager.versions.note(track.name, goal.spec, generation)
+
+    def _refused(
+        self, track: Track, goal: Goal, error: Exception, occasion: Occasion, changes: Sequence[FieldChange]
     ) -> ReloadResult:
-        """A version that could not be prepared or adopted: what runs goes on, with its own caps."""
-        in_force = track.in_force
-        if in_force is not None:
-            self._manager.versions.tighten(track.name, in_force)
-        if isinstance(error, NotConnected):
-            return self.report(track, self.wait(track, error.message, WARM_RETRY_S), occasion, changes)
-        text = error.message if isinstance(error, RunnerError) else f"{type(error).__name__}: {error}"
-        notes = "; ".join(getattr(error, "__notes__", ()))
-        text = f"{text} ({notes})" if notes else text
+        """A version that could not be prepared or started: what runs goes on, with its own caps."""
         if not isinstance(error, RunnerError):
-            log.exception("the new version of %s was not applied", track.name)
+            log.error("the new version of %s was not applied", track.name, exc_info=error)
+        if track.in_force is not None:
+            self._manager.versions.note(track.name, track.in_force, track.running)
+        text = self._explained(track, goal, error)
         self.mark(track, GenerationState.REFUSED, text)
+        track.waiting = track.approval = None
         return self.report(track, ReloadResult.REFUSED, occasion, changes, text)
 
-    def wait(self, track: Track, text: str, retry_s: float) -> ReloadResult:
-        """The newest version waits; it is tried again after `retry_s`."""
+    @staticmethod
+    def _explained(track: Track, goal: Goal, error: Exception) -> str:
+        loaded = track.wanted
+        of_file = loaded is not None and loaded.spec is not None and loaded.spec.spec_hash == goal.file.spec_hash
+        return explained(error, loaded if of_file else None, goal.file)
+
+    def wait(
+        self,
+        track: Track,
+        text: str,
+        occasion: Occasion,
+        changes: Sequence[FieldChange] = (),
+        *,
+        kind: str,
+        timed: bool = True,
+    ) -> ReloadResult:
+        """The newest version waits. It is tried again with growing pauses or, when it is not `timed`, once something
+        else says that its time has come. Said once for each `kind` of reason, however often it is tried."""
+        before = track.waiting
+        tries = 1 if before is None else before.tries + 1
+        pause = min(RETRY_FIRST_S * 2 ** min(tries - 1, 16), RETRY_LAST_S)
+        due = self._system.monotonic() + pause if timed else None
+        track.waiting = Waiting(text=text, kind=kind, tries=tries, due=due)
         self.mark(track, GenerationState.WAITING, text)
-        track.retry_at = self._monotonic() + retry_s
+        if before is None or before.kind != kind:
+            self.report(track, ReloadResult.WAITING, occasion, changes, text)
         return ReloadResult.WAITING
-
-    # -- the store -----------------------------------------------------------------------------------------------
-
-    def store_row(self, track: Track) -> bool:
-        """Brings the strategy's row up to date; False when the store refuses, and it is tried again later."""
-        assert track.applied is not None
-        now = self._manager.clock.now()
-        try:
-            self._upsert(track, track.applied, track.running)
-        except StoreError as error:
-            track.retry_at = self._monotonic() + STORE_RETRY_S
-            track.set("Synced", False, "StoreUnavailable", error.message, now)
-            return False
-        track.set("Synced", True, "Stored", "", now)
-        return True
-
-    def _upsert(self, track: Track, spec: StrategySpec, generation: int) -> None:
-        known = self._manager.strategies.get(track.name) or StrategyRow(strategy=track.name)
-        in_force = overlaid(spec, track.overlays)
-        row = row_of(in_force, known, self._root, generation=generation)
-        self._manager.strategies.upsert([row])
-        track.stored_generation = generation
-        track.set("Synced", True, "Stored", "", self._manager.clock.now())
-
-    def _put_back(self, row: StrategyRow) -> None:
-        try:
-            self._manager.strategies.upsert([row])
-        except StoreError as error:
-            self._manager.notice("store", f"the row of {row.strategy} is ahead of what runs: {error.message}")
-
-    def mark_row(self, name: str, state: str) -> None:
-        """Note in the strategy's row that it was removed, or is back. What the store refuses is said, not raised."""
-        row = self._manager.strategies.get(name)
-        if row is None or row.state == state:
-            return
-        try:
-            self._manager.strategies.upsert([replace(row, state=state)])
-        except StoreError as error:
-            self._manager.notice("store", f"the row of {name} could not be marked {state or 'active'}: {error.message}")
 
     # -- saying so -----------------------------------------------------------------------------------------------
 
@@ -241,9 +278,8 @@ class Carrier:
     ) -> ReloadResult:
         """Publishes what became of the newest version, and notes it on the track."""
         newest = track.newest
-        at = self._manager.clock.now()
         event = Reloaded(
-            at=at,
+            at=self._manager.clock.now(),
             strategy=track.name,
             result=result,
             generation=newest.generation if newest is not None else track.running,
@@ -259,9 +295,9 @@ class Carrier:
             text=text or (newest.text if newest is not None else ""),
         )
         self._manager.publish(event)
-        track.last_result, track.last_at = result.value, at
+        track.last_result, track.last_at = result.value, self._system.now()
         if result in (ReloadResult.APPLIED, ReloadResult.UNCHANGED, ReloadResult.MOVED):
-            track.last_success = at
+            track.last_success = track.last_at
         level = logging.WARNING if result in (ReloadResult.REFUSED, ReloadResult.HELD) else logging.INFO
         log.log(level, "%s: generation %d %s%s", track.name, event.generation, result.value, _tail(event))
         return result

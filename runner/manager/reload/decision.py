@@ -77,8 +77,8 @@ class Change:
 
     @property
     def in_force_first(self) -> bool:
-        """Whether it must not wait for anything: every field is a cap that gets tighter, or says nothing about risk."""
-        return self.direction is Direction.TIGHTER and self.apply in ("meta", "live")
+        """Whether its caps must not wait for anything: it lets the strategy risk less, and nowhere more."""
+        return self.direction is Direction.TIGHTER
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,32 +1,42 @@
 """The store against the file: what somebody changed in a strategy's row, per field and three-way.
 
+    written   what the runner wrote into the row last
+    stored    what the row says now
+    file      what the file says, and what it said when it was applied last
+
 A cap that was tightened in the store (from a dashboard, in an emergency) is honoured at once and holds until it is
 adopted, reverted or edited in the file. Anything looser, or of another kind, is shown and not applied: for rows that a
-file manages, the file is the source of truth.
+file manages, the file is the source of truth. Where both were changed, the tighter of the two runs, and a field without
+a tighter side keeps the value that runs.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from runner.base_params import BaseParams
 from runner.blocks import params_of
-from runner.manager.reload.track import PARAMS
-from runner.spec.changes import Direction, by_size, shown
+from runner.errors import SpecError
+from runner.manager.reload.track import ENABLED, PARAMS, Goal
+from runner.spec.changes import Direction, by_size, changes, shown
 from runner.spec.spec import StrategySpec
 from runner.store.generations import Overlay
 from runner.store.strategies import StrategyRow
 
 STORE = "store"
+OVERRIDE = "override"
+UNIVERSE = "universe"
+WEIGHTS = ("min_weight", "target_weight", "max_weight")
+"""Parameters that have a column of their own beside `params`."""
 _INFOS = {info.name: info for info in params_of(BaseParams)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldDrift:
-    """One field that the store says differently than what runs."""
+    """One field that the store says differently than what was written into it."""
 
     path: str
     running: Any
@@ -40,69 +50,186 @@ class FieldDrift:
         return f"{self.path} {shown(self.running)} → {shown(self.stored)}"
 
 
-def drift_of(row: StrategyRow, in_force: StrategySpec) -> tuple[FieldDrift, ...]:
+def drift_of(row: StrategyRow, written: StrategySpec) -> tuple[FieldDrift, ...]:
     """The fields in which the row differs from what was written into it."""
-    said = _stored(row)
-    if said is None:
-        return (
-            FieldDrift(
-                path="params", running="", stored=row.params, direction=Direction.NEUTRAL, problem="not a JSON object"
-            ),
-        )
-    ours = asdict(in_force.params)
-    found = []
-    for name, stored in said.items():
-        if name == "universe" or name not in _INFOS:
+    try:
+        said = json.loads(row.params or "{}")
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        problem = "not a JSON object"
+        return (FieldDrift(path="params", running="", stored=row.params, direction=Direction.NEUTRAL, problem=problem),)
+    ours, found = asdict(written.params), []
+    for name in _INFOS:
+        if name == UNIVERSE:
             continue
+        stored = said.get(name, ours[name])
+        if stored == ours[name] and name in WEIGHTS:
+            column = getattr(row, name)
+            stored = ours[name] if column is None else column
         if stored != ours[name]:
             found.append(_field(name, ours[name], stored))
-    if row.enabled != in_force.enabled:
-        direction = Direction.LOOSER if row.enabled else Direction.TIGHTER
-        found.append(FieldDrift(path="enabled", running=in_force.enabled, stored=row.enabled, direction=direction))
+    if said.get(UNIVERSE, written.universe.text) != written.universe.text:
+        found.append(_universe(written.universe.text, said[UNIVERSE]))
+    if row.enabled != written.enabled:
+        direction = by_size("smaller_is_tighter", written.enabled, row.enabled)
+        found.append(FieldDrift(path=ENABLED, running=written.enabled, stored=row.enabled, direction=direction))
     return tuple(found)
 
 
-def _stored(row: StrategyRow) -> Mapping[str, Any] | None:
-    try:
-        found = json.loads(row.params or "{}")
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+def _universe(ours: str, stored: Any) -> FieldDrift:
+    problem = "the universe is changed in the file"
+    return FieldDrift(path=UNIVERSE, running=ours, stored=stored, direction=Direction.NEUTRAL, problem=problem)
 
 
 def _field(name: str, ours: Any, stored: Any) -> FieldDrift:
-    info = _INFOS[name]
-    number = isinstance(stored, int | float) and not isinstance(stored, bool)
-    if not number:
-        return FieldDrift(
-            path=f"{PARAMS}{name}", running=ours, stored=stored, direction=Direction.NEUTRAL, problem="not a number"
-        )
-    direction = by_size(info.direction, ours, stored, zero_is_off=info.zero_is_off)
+    path, info = f"{PARAMS}{name}", _INFOS[name]
+    if not isinstance(stored, int | float) or isinstance(stored, bool):
+        return FieldDrift(path=path, running=ours, stored=stored, direction=Direction.NEUTRAL, problem="not a number")
     problem = ""
     try:
         BaseParams.from_mapping({"min_weight": 0.0, "max_weight": 1.0, name: stored})
     except ValueError as error:
         problem = str(error)
-    return FieldDrift(path=f"{PARAMS}{name}", running=ours, stored=stored, direction=direction, problem=problem)
+    direction = by_size(info.direction, ours, stored, zero_is_off=info.zero_is_off)
+    return FieldDrift(path=path, running=ours, stored=stored, direction=direction, problem=problem)
 
 
-def tightenings(name: str, drift: tuple[FieldDrift, ...], in_force: StrategySpec) -> tuple[Overlay, ...]:
-    """What of it is honoured: the fields that get tighter, as long as they fit together with the rest."""
-    candidates = [one for one in drift if one.direction is Direction.TIGHTER and not one.problem]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What holds in place of a file's values, and what the store says in vain."""
+
+    goal: Goal
+    ignored: tuple[FieldDrift, ...] = ()
+    """Looser, of no direction, or not usable."""
+    conflicts: tuple[str, ...] = ()
+    """Paths of fields that were changed both in the file and in the store, to different values."""
+
+
+def standing(
+    name: str,
+    file: StrategySpec,
+    *,
+    applied: StrategySpec,
+    in_force: StrategySpec,
+    overlays: Sequence[Overlay],
+    drift: Sequence[FieldDrift],
+    ended: Collection[str] | None = None,
+) -> Standing:
+    """What holds once `file` is in force, where `applied` was the file before and `in_force` is what runs now. `ended`
+    are the fields whose temporary values that file ends; those that it changes when not said.
+
+    SpecError when a temporary value does not fit the file any more.
+    """
+    edited = edited_paths(applied, file)
+    ended = edited if ended is None else ended
+    said = _said_by_the_store(overlays, drift)
+    kept = {one.path: one for one in overlays if one.source != STORE and one.path not in ended}
     honoured: list[Overlay] = []
-    values = asdict(in_force.params)
-    found = True
+    ignored: list[FieldDrift] = []
+    conflicts: list[str] = []
+    for path, one in said.items():
+        if one.problem:
+            ignored.append(one)
+            continue
+        ours = value_at(file, path)
+        if one.stored == ours and path not in kept:
+            continue  # both say the same
+        before = next((old for old in overlays if old.path == path and old.source == STORE), None)
+        direction = direction_at(path, kept[path].value if path in kept else ours, one.stored)
+        if path in edited and before is not None and before.value == one.stored and direction is Direction.LOOSER:
+            continue  # the file has become tighter than what was honoured: nothing is left to decide
+        if path in edited:
+            conflicts.append(path)
+        if direction is Direction.TIGHTER:
+            honoured.append(_honoured(name, path, one.stored, before))
+        elif path in edited and direction is Direction.NEUTRAL:
+            honoured.append(_honoured(name, path, value_at(in_force, path), before))
+            ignored.append(one)
+        else:
+            honoured += [before] if before is not None and path not in edited else []
+            ignored.append(one)
+    goal, misfits = _fitted(file, list(kept.values()), honoured)
+    ignored += [said[overlay.path] for overlay in misfits if said[overlay.path] not in ignored]
+    return Standing(goal=goal, ignored=tuple(ignored), conflicts=tuple(conflicts))
+
+
+def edited_paths(applied: StrategySpec, file: StrategySpec) -> frozenset[str]:
+    """The fields that the author has changed."""
+    return frozenset(change.path for change in changes(applied, file))
+
+
+def against(file: StrategySpec, overlays: Sequence[Overlay], drift: Sequence[FieldDrift]) -> list[FieldDrift]:
+    """What the store says, seen from the file's own values."""
+    found = []
+    for path, one in _said_by_the_store(overlays, drift).items():
+        if one.problem:
+            found.append(one)
+            continue
+        ours = value_at(file, path)
+        if ours != one.stored:
+            found.append(replace(one, running=ours, direction=direction_at(path, ours, one.stored)))
+    return found
+
+
+def _said_by_the_store(overlays: Iterable[Overlay], drift: Iterable[FieldDrift]) -> dict[str, FieldDrift]:
+    """What is foreign in the row: what differs from what was written, and what was honoured before and written so."""
+    said = {
+        one.path: FieldDrift(path=one.path, running=one.value, stored=one.value, direction=Direction.NEUTRAL)
+        for one in overlays
+        if one.source == STORE
+    }
+    return said | {one.path: one for one in drift}
+
+
+def _honoured(name: str, path: str, value: Any, before: Overlay | None) -> Overlay:
+    if before is not None and before.value == value:
+        return before
+    return Overlay(strategy=name, path=path, value=value, source=STORE, reason="changed in the store")
+
+
+def _fitted(file: StrategySpec, kept: list[Overlay], candidates: list[Overlay]) -> tuple[Goal, list[Overlay]]:
+    """As many of the candidates as fit together with the file and with what is kept; the others too."""
+    goal = Goal.of(file, tuple(kept))
+    left, found = list(candidates), True
     while found:  # one may only fit once another is in: max_weight after target_weight
         found = False
-        for one in list(candidates):
-            trial = values | ({one.path.removeprefix(PARAMS): one.stored} if one.path.startswith(PARAMS) else {})
+        for one in list(left):
             try:
-                BaseParams.from_mapping(trial)
-            except ValueError:
+                others = [old for old in goal.overlays if old.path != one.path]
+                goal = Goal.of(file, (*others, one))
+            except SpecError:
                 continue
-            values, found = trial, True
-            candidates.remove(one)
-            honoured.append(
-                Overlay(strategy=name, path=one.path, value=one.stored, source=STORE, reason="tightened in the store")
-            )
-    return tuple(honoured)
+            left.remove(one)
+            found = True
+    return goal, left
+
+
+def value_at(spec: StrategySpec, path: str) -> Any:
+    """What a spec says of a field that may be overridden."""
+    return spec.enabled if path == ENABLED else getattr(spec.params, path.removeprefix(PARAMS))
+
+
+def direction_at(path: str, old: Any, new: Any) -> Direction:
+    """Which way a change of such a field goes."""
+    if path == ENABLED:
+        return by_size("smaller_is_tighter", old, new)
+    info = _INFOS[path.removeprefix(PARAMS)]
+    return by_size(info.direction, old, new, zero_is_off=info.zero_is_off)
+
+
+def with_foreign(row: StrategyRow, foreign: Iterable[FieldDrift]) -> StrategyRow:
+    """The row with what others wrote into it and nobody has decided about: writing a row must not undo that."""
+    for one in foreign:
+        match one.path:
+            case "params":
+                row = replace(row, params=one.stored)
+            case "enabled":
+                row = replace(row, enabled=one.stored)
+            case _:
+                name = one.path.removeprefix(PARAMS)
+                row = replace(row, params=json.dumps(json.loads(row.params) | {name: one.stored}, sort_keys=True))
+                if name in WEIGHTS and isinstance(one.stored, int | float):
+                    column: dict[str, Any] = {name: float(one.stored)}
+                    row = replace(row, **column)
+    return row

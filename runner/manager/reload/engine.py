@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from runner.errors import ConfigError, RunnerError
+from runner.errors import ConfigError, SpecError
 from runner.manager.reload.carrier import Carrier, Occasion
 from runner.manager.reload.decision import (
     Begin,
@@ -30,13 +30,14 @@ from runner.manager.reload.decision import (
     decide,
 )
 from runner.manager.reload.files import by_name, content, first_problem, owner, text_sha256
-from runner.manager.reload.in_place import InPlace, has_expired
+from runner.manager.reload.in_place import InPlace
+from runner.manager.reload.lanes import Lanes
+from runner.manager.reload.observing import Observing
 from runner.manager.reload.removal import Removal
-from runner.manager.reload.settings import LANES, WINDOW_RETRY_S, ReloadSettings
-from runner.manager.reload.track import Track, overlaid
+from runner.manager.reload.settings import RETRY_LAST_S, ReloadSettings
+from runner.manager.reload.track import UNDECIDED, Goal, Track, Waiting
 from runner.model.clock import Clock
-from runner.model.events import ReloadResult
-from runner.spec.changes import FieldChange
+from runner.model.events import Event, PhaseChanged, ReloadResult, StrategyPhase
 from runner.spec.deployment import Deployment
 from runner.spec.folder import Folder, Loaded, load_text
 from runner.spec.spec import StrategySpec
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 
 TICK_S = 0.25
 """How often it is looked whether something that waits is due."""
+OBSERVE_TICKS = 4
+"""How many of them pass between two looks at what can be said of every strategy."""
+DONE = (ReloadResult.APPLIED, ReloadResult.UNCHANGED)
 
 log = logging.getLogger("runner.reload")
 
@@ -62,19 +66,24 @@ class ReloadEngine:
         self._settings = settings
         self.system = system
         self.root = manager.config.strategies_dir
-        self.carrier = Carrier(manager, self.root, system.monotonic)
-        self.removal = Removal(manager, self.carrier)
+        self.carrier = Carrier(manager, self.root, system)
         self.in_place = InPlace(self)
+        self.removal = Removal(self)
+        self.observing = Observing(manager, system)
         self._tracks: dict[str, Track] = {}
         self._lock = threading.RLock()
-        self._due: set[str] = set()
-        self._changed = threading.Condition()
-        self._pool = ThreadPoolExecutor(LANES, thread_name_prefix="reload")
+        self._lanes = Lanes(self._run)
+        self.schedule = self._lanes.schedule
         self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._phased: dict[str, StrategyPhase | None] = {}
+        """Strategies whose phase has changed since the last look; None where it has to be looked at."""
         self._ticker: threading.Thread | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._compared = system.monotonic()
 
     def revived(self, generation: Generation) -> StrategySpec | None:
-        """The spec of a version, from the document that the journal keeps; None when it cannot be built any more."""
+        """The spec of a version, from the document that is kept of it; None when it cannot be built any more."""
         loaded = load_text(
             generation.document, path=self.root / generation.file, root=self.root, deployment=self._deployment
         )
@@ -83,10 +92,17 @@ class ReloadEngine:
             return None
         return replace(loaded.spec, spec_hash=generation.spec_hash, source=generation.source)
 
-    # -- comparing -----------------------------------------------------------------------------------------------
+    def version(self, track: Track, generation: Generation) -> StrategySpec | None:
+        """The same, of the strategy's file as it is called now."""
+        spec = self.revived(generation)
+        return spec if spec is None or track.wanted is None else replace(spec, file=track.wanted.path)
+
+    # -- life ----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begins to look after what waits."""
+        self._unsubscribe = self.manager.journal.subscribe(self._hear)
+        self._phased |= dict.fromkeys(self._tracks)  # what has become of those that were started is not known yet
         self._ticker = threading.Thread(target=self._tick, name="reload-ticker", daemon=True)
         self._ticker.start()
 
@@ -94,12 +110,69 @@ class ReloadEngine:
         """Lets go of what waits, and of everybody in `settled`. A change that is being carried out ends where it is;
         the next start judges its file again. May be called twice."""
         self._stop.set()
+        self._wake.set()
         self.manager.versions.abandon()
-        with self._changed:
-            self._changed.notify_all()
+        self._lanes.end()
+        self._unsubscribe()
+        self._unsubscribe = lambda: None
         if self._ticker is not None:
             self._ticker.join()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._lanes.join()
+
+    def _hear(self, events: list[tuple[int, Event]]) -> None:
+        """On the journal's thread, which must not wait for anybody."""
+        phased = {event.strategy: event.phase for _, event in events if isinstance(event, PhaseChanged)}
+        if phased:
+            self._phased |= phased
+            self._wake.set()
+
+    def _tick(self) -> None:
+        ticks = 0
+        while not self._stop.is_set():
+            self._wake.wait(TICK_S)
+            self._wake.clear()
+            ticks += 1
+            self.look()
+            if ticks % OBSERVE_TICKS == 0:
+                self.observing.observe_all(self._idle())
+
+    def look(self) -> None:
+        """Schedules what is due: a try again, the end of a trading window or of a temporary value, a strategy that
+        holds nothing any more, a comparison with the store."""
+        now = self.system.monotonic()
+        if now - self._compared >= self._settings.drift_interval_s:
+            self._compared = now
+            self._lanes.submit(self.in_place.read_rows)
+        phased, self._phased = self._phased, {}
+        for name, track in self.tracks().items():
+            waiting = track.waiting
+            if waiting is not None and phased.get(name) is StrategyPhase.RUNNING:
+                track.waiting = replace(waiting, due=now)  # what it waited for may have come
+            if self._is_due(track, now, phased=name in phased):
+                self.schedule(name)
+
+    def _idle(self) -> list[Track]:
+        """Those of which nothing is being carried out."""
+        busy = self._lanes.busy()
+        return [track for name, track in self.tracks().items() if name not in busy and not track.lock.locked()]
+
+    def _is_due(self, track: Track, now: float, *, phased: bool) -> bool:
+        if track.waiting is not None and self._may_try(track, track.waiting):
+            return True
+        if track.sync_due is not None and track.sync_due <= now:
+            return True
+        if self.carrier.trials.is_due(track, now, phased=phased):
+            return True
+        expired = track.waiting is None and self.in_place.has_expired(track)
+        return expired or self.removal.is_due(track, phased=phased)
+
+    def _may_try(self, track: Track, waiting: Waiting) -> bool:
+        """Whether the pause of a version that waits is over, or the trading window that it waits for the end of."""
+        if waiting.due is None:
+            return not self._in_window(track)
+        return waiting.due <= self.system.monotonic()
+
+    # -- turns ---------------------------------------------------------------------------------------------------
 
     def wish(self, folder: Folder) -> None:
         """The folder as it is now. Returns at once; `settled` waits for what follows."""
@@ -109,227 +182,259 @@ class ReloadEngine:
                 track = self.track_of(name)
                 if track.wanted is None or loaded is not track.wanted:
                     track.wanted = loaded
-                    self._tighten_at_once(track, loaded)
-                    self._schedule(name)
+                    track.base_refused = ""
+                    self._tighten_at_once(track)
+                    self.schedule(name)
             for name, track in self._tracks.items():
                 if name not in wanted and track.wanted is not None:
                     track.wanted = None
-                    self._schedule(name)
+                    self.schedule(name)
 
     def release_missing(self, name: str) -> None:
         """A strategy whose file was missing at the start is removed as any other whose file is gone."""
         with self._lock:
             self.track_of(name).wanted = None
-            self._schedule(name)
+            self.schedule(name)
 
-    def _tighten_at_once(self, track: Track, loaded: Loaded) -> None:
+    def _tighten_at_once(self, track: Track) -> None:
         """A smaller cap does not wait for the lane, which may be busy preparing something else."""
-        in_force = track.in_force
-        if loaded.spec is None or in_force is None:
+        spec = None if track.wanted is None else track.wanted.spec
+        if spec is None or track.in_force is None or spec.spec_hash == track.superseded:
             return
-        decision = self.decision(track, loaded.spec)
+        try:
+            goal = self.in_place.standing(track, spec, expiring=False).goal
+        except SpecError:
+            return  # the lane says so
+        decision = self.decision(track, goal)
         if isinstance(decision, Change) and decision.in_force_first:
-            self.manager.versions.tighten(track.name, decision.spec)
-
-    def _schedule(self, name: str) -> None:
-        if name in self._due or self._stop.is_set():
-            return
-        self._due.add(name)
-        self._pool.submit(self._run, name)
+            self.manager.versions.enforce(track.name, goal.spec)
 
     def _run(self, name: str) -> None:
-        """One turn of one strategy's lane."""
-        track = self._tracks[name]
-        with track.lock:
-            with self._lock:
-                self._due.discard(name)
-                loaded = track.wanted
-            try:
-                self.in_place.expire(track)
-                self._compare(track, loaded)
-            except Exception:
-                # The lane of one strategy must not end the others', nor be the last time that anybody looks.
-                log.exception("the change of %s could not be carried out", name)
-                track.retry_at = self.system.monotonic() + WINDOW_RETRY_S
-        with self._changed:
-            self._changed.notify_all()
+        try:
+            with self.turn(name) as track:
+                self.look_over(track)
+        except Exception:
+            # The lane of one strategy must not end the others', nor be the last time that anybody looks.
+            log.exception("the change of %s could not be carried out", name)
+            track = self._tracks[name]
+            track.waiting = Waiting(text="see the log", due=self.system.monotonic() + RETRY_LAST_S)
 
-    def _compare(self, track: Track, loaded: Loaded | None) -> None:
+    @contextmanager
+    def turn(self, name: str) -> Iterator[Track]:
+        """The track of a strategy, for one thread at a time. ConfigError when there is none."""
+        track = self.track(name)
+        with track.lock:
+            try:
+                yield track
+            finally:
+                self._enforce(track)
+                self.observing.observe(track)
+        self._lanes.notify()
+
+    def _enforce(self, track: Track) -> None:
+        """The gate asks the caps that are in force again, or the tighter ones that a version brings which is wanted
+        and not in force yet."""
+        with self._lock:
+            if track.in_force is None:
+                return
+            if track.waiting is None:
+                self.manager.versions.enforce(track.name, track.in_force)
+            if self._lanes.is_due(track.name) or track.waiting is not None:
+                self._tighten_at_once(track)
+
+    def look_over(self, track: Track) -> None:
+        """One look at everything about one strategy, under the lock of its track."""
+        if track.sync_due is not None:
+            self.carrier.rows.sync(track)
+        self.carrier.trials.look(track)
+        loaded = track.wanted
         if loaded is None:
             track.judged = ""  # a file that comes back is news, whatever it says
-            self.removal.remove(track, Occasion(cause="remove"))
+            self.in_place.settle(track)
+            self.removal.look(track, Occasion(cause="remove"))
             return
         occasion = _occasion(track, loaded)
         fresh = content(loaded) != track.judged
         track.judged = content(loaded)
+        if fresh:
+            self.in_place.read_row()
         if loaded.spec is None:
             if fresh:
                 self.refuse(track, loaded, occasion)
+            self.in_place.settle(track)
             return
-        self.note_valid(track)
+        if fresh:
+            self.in_place.note_edit(track, loaded.spec)
         self._moved(track, loaded, occasion)
+        is_settled = self.in_place.settle(track) in DONE
+        if not (is_settled or fresh):
+            return
         if loaded.spec.spec_hash == track.superseded:
+            self._release(track)
+            self._roll_back_again(track)
             return
         self.supersede(track, "")
-        if fresh:
-            self.in_place.look_at_row(track)
-        self.in_place.drop_stale(track, loaded.spec)
-        self.bring_together(track, loaded.spec, occasion, fresh=fresh)
+        if track.rejected != loaded.spec.spec_hash:
+            track.rejected = ""
+        result = self.aim(track, loaded.spec, occasion, fresh=fresh, expiring=is_settled)
+        if result is not ReloadResult.REFUSED:
+            self._release(track)
 
-    def bring_together(
-        self, track: Track, spec: StrategySpec, occasion: Occasion, *, fresh: bool = True
+    def _roll_back_again(self, track: Track) -> None:
+        """An old version that was to be put back, and that something stood in the way of."""
+        newest = track.newest
+        if newest is None or newest.state is not GenerationState.WAITING:
+            track.waiting = None
+            return
+        spec = self.version(track, newest)
+        if spec is not None:
+            occasion = Occasion(cause="rollback", actor=newest.actor, reason=newest.reason)
+            self.aim(track, spec, occasion, fresh=False)
+
+    # -- bringing together ---------------------------------------------------------------------------------------
+
+    def aim(
+        self, track: Track, file: StrategySpec, occasion: Occasion, *, fresh: bool = True, expiring: bool = True
     ) -> ReloadResult:
-        """What is in force against `spec`, the file's own."""
-        wanted = overlaid(spec, track.overlays)
-        decision = self.decision(track, spec)
-        now = self.now()
-        match decision:
-            case Begin():
-                return self._begin_new(track, spec, wanted, occasion)
-            case Keep(noted=noted):
-                track.retry_at = None
-                if fresh or noted:
-                    track.applied = spec
-                    self.manager.versions.note(track.name, wanted, track.running)
-                    self.carrier.store_row(track)
-                    self.withdraw(track)
-                    track.newest = self.manager.journal.generations.running(track.name)
-                    result = self.carrier.report(track, ReloadResult.UNCHANGED, occasion, noted)
-                else:
-                    result = ReloadResult.UNCHANGED
-                self._release(track)
-            case Hold(changes=found):
-                return self.hold(track, spec, decision, occasion, found)
-            case Wait(changes=found):
-                text = "its own code changes: applied when the trading window is over"
-                self.carrier.number(track, spec, GenerationState.WAITING, occasion, found, text)
-                track.retry_at = self.system.monotonic() + WINDOW_RETRY_S
-                return self.carrier.report(track, ReloadResult.WAITING, occasion, found, text)
-            case Change():
-                result = self.carrier.carry_out(track, spec, decision, occasion)
-                if result is ReloadResult.APPLIED:
-                    self._release(track)
-            case Refuse():
-                raise AssertionError("a spec is never refused here")
-        applied = result in (ReloadResult.APPLIED, ReloadResult.UNCHANGED)
-        message = "" if applied or track.newest is None else track.newest.text
-        track.set("Applied", applied, result.value.capitalize(), message, now)
-        track.set("Held", False, "", "", now)
+        """Brings together what is in force and this version of the file, with what holds in place of its values. What
+        was refused is not tried again before there is a `fresh` reason to. `expiring`: values whose time is over are
+        left out."""
+        newest = track.newest
+        known = not fresh and newest is not None and newest.spec_hash == file.spec_hash
+        if known and newest is not None and newest.state is GenerationState.REFUSED:
+            return ReloadResult.REFUSED
+        try:
+            standing = self.in_place.standing(track, file, expiring=expiring)
+        except SpecError as error:
+            self.carrier.number(track, file, GenerationState.REFUSED, occasion, text=error.message)
+            track.waiting = track.approval = None
+            return self.carrier.report(track, ReloadResult.REFUSED, occasion, text=error.message)
+        result = self.bring_together(track, standing.goal, occasion, fresh=fresh)
+        if result in DONE:
+            self.in_place.note(track, standing)
         return result
 
-    def decision(self, track: Track, spec: StrategySpec) -> Decision:
-        """What is to be done to run `spec`, a file's own, with what holds in place of its values.
+    def bring_together(
+        self, track: Track, goal: Goal, occasion: Occasion, *, fresh: bool = True, approved: bool = False
+    ) -> ReloadResult:
+        """What is in force against a goal. What waits is not tried again before its time, without a `fresh` reason."""
+        waiting, newest = track.waiting, track.newest
+        known = not fresh and newest is not None and newest.spec_hash == goal.file.spec_hash
+        if known and waiting is not None and not self._may_try(track, waiting):
+            return ReloadResult.WAITING
+        decision = self.decision(track, goal, approved=approved)
+        match decision:
+            case Begin():
+                return self.carrier.begin(track, goal, occasion)
+            case Keep(noted=noted):
+                track.waiting = None
+                if not (fresh or noted or goal.overlays != track.overlays):
+                    return ReloadResult.UNCHANGED
+                self.carrier.keep(track, goal, track.running)
+                self.carrier.rows.sync(track)
+                if fresh:
+                    self.withdraw(track)
+                return self.carrier.report(track, ReloadResult.UNCHANGED, occasion, noted)
+            case Hold():
+                return self.hold(track, goal.file, decision, occasion)
+            case Wait(changes=found):
+                text = "its own code changes: applied when the trading window is over"
+                self.carrier.number(track, goal.file, GenerationState.WAITING, occasion, found, text)
+                return self.carrier.wait(track, text, occasion, found, kind="window", timed=False)
+            case Change():
+                return self.carrier.carry_out(track, goal, decision, occasion)
+            case Refuse():
+                raise AssertionError("a spec is never refused here")
 
-        Those values end some day, and nobody is asked then. So what the file itself changes is decided as if they were
-        not there, and what it loosens under one of them is held like anything else.
+    def decision(self, track: Track, goal: Goal, *, approved: bool = False) -> Decision:
+        """What is to be done to reach a goal.
+
+        What holds in place of the file's values ends some day, and nobody is asked then. So what the file itself
+        changes is decided as if they were not there, and what it loosens under one of them is held like anything else.
         """
-        newest = track.newest
-        approved = newest is not None and newest.generation == track.approved and newest.spec_hash == spec.spec_hash
-        situation = Situation(loosening=self.loosening, in_window=self._in_window(track))
-        wanted = Wanted(spec=overlaid(spec, track.overlays), approved=approved, at_once=track.at_once)
+        approval, newest = track.approval, track.newest
+        said = approval is not None and newest is not None and newest.generation == approval.generation
+        said = said and newest is not None and newest.spec_hash == goal.file.spec_hash
+        at_once = said and approval is not None and approval.at_once
+        wanted = Wanted(spec=goal.spec, approved=approved or said, at_once=at_once)
+        situation = self._situation(track)
         decision = decide(track.in_force, wanted, situation)
-        if not track.overlays:
+        if not (goal.overlays or track.overlays):
             return decision
-        bare = decide(track.applied, replace(wanted, spec=spec), situation)
+        bare = decide(track.applied, replace(wanted, spec=goal.file), situation)
         if isinstance(bare, Change) and isinstance(decision, Keep):
-            return Change(decision.spec, bare.changes)
-        return bare if isinstance(bare, Hold | Wait) else decision
+            return Change(goal.spec, bare.changes)
+        return replace(bare, spec=goal.spec) if isinstance(bare, Hold | Wait) else decision
 
-    def _begin_new(self, track: Track, spec: StrategySpec, wanted: StrategySpec, occasion: Occasion) -> ReloadResult:
-        """A file that is new, or one whose strategy had gone."""
-        self.carrier.number(track, spec, GenerationState.APPLYING, occasion)
-        assert track.newest is not None
-        try:
-            row = self.manager.strategies.get(track.name)
-            if row is not None and row.filename and not row.managed_by:
-                raise ConfigError(
-                    f"{track.name} is already a hand-written strategy ({row.filename})", hint="give one another name"
-                )
-            track.applied, track.running = spec, track.newest.generation
-            self.carrier.store_row(track)
-            if wanted.enabled or self.carrier.exposed(track.name):
-                self.manager.start_strategy(track.name, wanted, generation=track.running)
-        except RunnerError as error:
-            track.applied, track.running = None, 0
-            self.carrier.mark(track, GenerationState.REFUSED, error.message)
-            return self.carrier.report(track, ReloadResult.REFUSED, occasion, text=error.message)
-        self.carrier.mark(track, GenerationState.APPLIED)
-        now = self.manager.clock.now()
-        track.set("Applied", True, "Applied", "", now)
-        return self.carrier.report(track, ReloadResult.APPLIED, occasion)
+    def _situation(self, track: Track) -> Situation:
+        return Situation(loosening=self.loosening, in_window=self._in_window(track))
 
     def refuse(self, track: Track, loaded: Loaded, occasion: Occasion) -> None:
         """The file has problems. What runs goes on."""
-        text = first_problem(loaded.problems)
-        track.newest = self.manager.journal.generations.add(
-            Generation(
-                strategy=track.name,
-                state=GenerationState.REFUSED,
-                content_sha=track.judged,
-                file=self.carrier.shown(loaded.path),
-                source=loaded.sources.get(loaded.path.as_posix(), ""),
-                cause=occasion.cause,
-                actor=occasion.actor,
-                text=text,
-            ),
-            after=track.stored_generation,
-        )
-        now = self.manager.clock.now()
-        track.set("Valid", False, "Problems", text, now)
-        track.set("Applied", False, "Refused", text, now)
+        text, newest = first_problem(loaded.problems), track.newest
+        known = newest is not None and newest.state is GenerationState.REFUSED
+        if not known or newest is None or newest.content_sha != track.judged:
+            track.newest = self.manager.journal.generations.add(
+                Generation(
+                    strategy=track.name,
+                    state=GenerationState.REFUSED,
+                    content_sha=track.judged,
+                    file=self.carrier.shown(loaded.path),
+                    source=loaded.sources.get(loaded.path.as_posix(), ""),
+                    cause=occasion.cause,
+                    actor=occasion.actor,
+                    text=text,
+                ),
+                after=track.stored_generation,
+            )
+        track.waiting = track.approval = None
         self.carrier.report(track, ReloadResult.REFUSED, occasion, text=text)
 
-    def hold(
-        self, track: Track, spec: StrategySpec, decision: Hold, occasion: Occasion, found: Sequence[FieldChange]
-    ) -> ReloadResult:
+    def hold(self, track: Track, file: StrategySpec, decision: Hold, occasion: Occasion) -> ReloadResult:
         """The version waits for an approval, unless an operator has said no to it already."""
-        newest = track.newest
-        again = newest is not None and newest.state is GenerationState.HELD and newest.spec_hash == spec.spec_hash
-        rejected = newest is not None and newest.state is GenerationState.REJECTED
-        if rejected and newest is not None and newest.spec_hash == spec.spec_hash:
+        if file.spec_hash == track.rejected:
             return ReloadResult.REJECTED
-        generation = self.carrier.number(track, spec, GenerationState.HELD, occasion, found, decision.why)
-        track.retry_at = None
-        text = f"{decision.why}: runner approve {track.name}@{generation.generation}"
-        now = self.manager.clock.now()
-        track.set("Held", True, "Loosening", text, now)
-        track.set("Applied", False, "Held", text, now)
-        return ReloadResult.HELD if again else self.carrier.report(track, ReloadResult.HELD, occasion, found, text)
+        newest = track.newest
+        again = track.is_undecided(file) and newest is not None and newest.state is GenerationState.HELD
+        generation = self.carrier.number(
+            track, file, GenerationState.HELD, occasion, decision.changes, decision.why
+        ).generation
+        track.waiting = None
+        if again:
+            return ReloadResult.HELD
+        text = f"{decision.why}: runner approve {track.name}@{generation}"
+        return self.carrier.report(track, ReloadResult.HELD, occasion, decision.changes, text)
 
     def withdraw(self, track: Track) -> None:
         """The file says what runs: what was held, waiting, or begun before a crash, is not asked for any more."""
-        undecided = (GenerationState.HELD, GenerationState.WAITING, GenerationState.APPLYING)
-        if track.newest is not None and track.newest.state in undecided:
+        if track.newest is not None and track.newest.state in UNDECIDED:
             self.carrier.mark(track, GenerationState.REPLACED)
+        track.newest = self.manager.journal.generations.running(track.name)
 
     def _release(self, track: Track) -> None:
-        """What was restricted because of its file is so no more."""
+        """What was restricted because of its file is so no more: the file is there and can be used."""
+        track.gone = ""
         runtime = self.manager.versions.runtimes.get(track.name)
         if runtime is not None and runtime.reduce_only:
             self.manager.versions.restrict(track.name, "")
-        self.carrier.mark_row(track.name, "")
-
-    def note_valid(self, track: Track) -> None:
-        """Nothing is wrong with its file."""
-        track.set("Valid", True, "Checked", "", self.manager.clock.now())
+        self.carrier.rows.mark(track.name, "")
 
     def _moved(self, track: Track, loaded: Loaded, occasion: Occasion) -> None:
         """The same strategy in a file of another name: nothing changes but where it is."""
-        old = None if track.applied is None else self.carrier.shown(track.applied.file)
-        new = self.carrier.shown(loaded.path)
-        if old in (None, new) or track.applied is None:
+        goal, new = track.goal, self.carrier.shown(loaded.path)
+        old = None if goal is None else self.carrier.shown(goal.file.file)
+        if goal is None or old == new:
             return
-        track.applied = replace(track.applied, file=loaded.path)
-        self.manager.versions.note(track.name, overlaid(track.applied, track.overlays), track.running)
-        self.carrier.store_row(track)
+        moved = Goal.of(replace(goal.file, file=loaded.path), goal.overlays)
+        self.carrier.keep(track, moved, track.running)
+        self.carrier.rows.sync(track)
         self.carrier.report(track, ReloadResult.MOVED, occasion, text=f"{old} is {new} now")
 
     def refuse_base(self, base: str, broken: Mapping[str, str], text: str) -> None:
         """A change of a base would break these strategies, so that it is applied to none."""
         for track in self.tracks().values():
             if track.wanted is not None and any(path.name == base for path in track.wanted.bases):
-                reason = f"the change of {base} is not applied: {text}"
-                track.set("Applied", False, "BaseRefused", reason, self.now())
+                track.base_refused = f"the change of {base} is not applied: {text}"
                 if track.name in broken:
                     said = f"the change of {base} is not applied: {broken[track.name]}"
                     self.carrier.report(track, ReloadResult.REFUSED, Occasion(cause="edit"), text=said)
@@ -340,44 +445,12 @@ class ReloadEngine:
             track.superseded = spec_hash
             self.manager.journal.set_meta(_superseded_key(track.name), spec_hash)
 
-    # -- what waits ----------------------------------------------------------------------------------------------
-
-    def _tick(self) -> None:
-        compared = self.system.monotonic()
-        while not self._stop.wait(TICK_S):
-            now = self.system.monotonic()
-            if now - compared >= self._settings.drift_interval_s:
-                self._pool.submit(self._quietly, self.in_place.compare_with_store)
-                compared = now
-            with self._lock:
-                for name, track in self._tracks.items():
-                    if track.retry_at is not None and track.retry_at <= now:
-                        track.retry_at = None
-                        self._schedule(name)
-                    elif self.removal.is_over(name) or has_expired(track, self.system.now()):
-                        self._schedule(name)
-
-    def _quietly(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Exception:
-            log.exception("looking at the store failed")
-
     # -- looking -------------------------------------------------------------------------------------------------
 
     def settled(self, timeout_s: float) -> bool:
         """Waits until nothing is being carried out; False when it takes longer, or the runner stops meanwhile."""
 
-        def quiet() -> bool:
-            with self._lock:
-                return not self._due and not any(track.lock.locked() for track in self._tracks.values())
-
-        deadline = self.system.monotonic() + timeout_s
-        with self._changed:
-            # Operators and the comparison with the store hold a track too, and tell nobody when they are done.
-            while not (is_quiet := quiet()) and not self._stop.is_set() and self.system.monotonic() < deadline:
-                self._changed.wait(TICK_S)
-        return is_quiet
+        return self._lanes.wait(lambda: not any(one.lock.locked() for one in self.tracks().values()), timeout_s)
 
     def track(self, name: str) -> Track:
         """What is known of a strategy; ConfigError when it has no file and never had one."""
@@ -403,13 +476,15 @@ class ReloadEngine:
         found = self._tracks.get(name)
         if found is None:
             generations = self.manager.journal.generations
-            row = self.manager.strategies.get(name)
+            row, newest = self.manager.strategies.get(name), generations.newest(name)
+            rejected = newest is not None and newest.state is GenerationState.REJECTED
             found = self._tracks[name] = Track(
                 name=name,
-                newest=generations.newest(name),
+                newest=newest,
                 overlays=tuple(generations.overlays(name)),
                 stored_generation=0 if row is None else row.generation,
                 superseded=self.manager.journal.meta(_superseded_key(name)) or "",
+                rejected=newest.spec_hash if newest is not None and rejected else "",
             )
         return found
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runner.base_params import BaseParams
-from runner.blocks import params_of
-from runner.errors import StoreError
+from runner.errors import SpecError, StoreError
 from runner.manager.reload.carrier import Occasion
-from runner.manager.reload.decision import Change, Keep, Situation, Wanted, decide
-from runner.manager.reload.drift import STORE, drift_of, tightenings
-from runner.manager.reload.files import owner
-from runner.manager.reload.track import PARAMS, Track, overlaid
+from runner.manager.reload.drift import STORE, FieldDrift, Standing, against, edited_paths, standing
+from runner.manager.reload.track import Ended, Goal, Track
 from runner.model.events import ReloadResult
-from runner.spec.changes import Direction, by_size, changes, effective
 from runner.spec.spec import StrategySpec
-from runner.store.generations import GenerationState, Overlay
+from runner.store.generations import Overlay
 
 if TYPE_CHECKING:
     from runner.manager.reload.engine import ReloadEngine
@@ -31,123 +25,121 @@ class InPlace:
     def __init__(self, engine: ReloadEngine) -> None:
         self._engine = engine
 
-    def put(
-        self,
-        track: Track,
-        overlays: tuple[Overlay, ...],
-        wanted: StrategySpec,
-        decision: Change | Keep,
-        occasion: Occasion,
-    ) -> ReloadResult:
-        """Makes these values hold, and keeps them. Under the track's lock."""
-        assert track.applied is not None
-        before, generations = track.overlays, self._engine.manager.journal.generations
-        is_held = track.newest is not None and track.newest.state is GenerationState.HELD
-        track.overlays = overlays
+    def standing(self, track: Track, file: StrategySpec, *, expiring: bool = True) -> Standing:
+        """What holds once this version of the file is in force, by the row as it was read last; `expiring`: without the
+        values whose time is over. SpecError when a temporary value does not fit that version."""
+        overlays = self._lasting(track) if expiring else track.overlays
+        if track.applied is None or track.in_force is None:
+            return Standing(goal=Goal.of(file, overlays))
+        known = track.ended if track.ended is not None and track.ended.spec_hash == file.spec_hash else None
+        return standing(
+            track.name,
+            file,
+            applied=track.applied,
+            in_force=track.in_force,
+            overlays=overlays,
+            drift=self._engine.carrier.rows.foreign(track),
+            ended=None if known is None else known.paths,
+        )
+
+    def note_edit(self, track: Track, file: StrategySpec) -> None:
+        """The author has edited the file: what is overridden now in the fields that were changed ends with it."""
+        if track.applied is None or (track.ended is not None and track.ended.spec_hash == file.spec_hash):
+            return
+        overridden = {one.path for one in track.overlays if one.source != STORE}
+        paths = edited_paths(track.applied, file) & overridden
+        track.ended = Ended(spec_hash=file.spec_hash, paths=paths)
+
+    def _lasting(self, track: Track) -> tuple[Overlay, ...]:
+        now = self._engine.system.now()
+        return tuple(one for one in track.overlays if one.expires_at is None or one.expires_at > now)
+
+    def has_expired(self, track: Track) -> bool:
+        """Whether the time of a value is over."""
+        return bool(track.overlays) and len(self._lasting(track)) < len(track.overlays)
+
+    def settle(self, track: Track) -> ReloadResult:
+        """Makes what holds in place of the file's values hold over the version that is in force: before the file is
+        looked at, because that may be held, refused or gone. Nothing here needs an approval: a value whose time is over
+        goes back to one that was approved, and the store only ever tightens."""
+        if track.applied is None:
+            return ReloadResult.UNCHANGED
+        self._write_missing_row(track)
+        try:
+            found = self.standing(track, track.applied)
+        except SpecError:
+            log.exception("what holds in place of the file of %s does not fit", track.name)
+            return ReloadResult.UNCHANGED
         result = ReloadResult.UNCHANGED
-        if isinstance(decision, Change):
-            result = self._engine.carrier.carry_out(track, track.applied, decision, occasion)
-        if result is ReloadResult.REFUSED:
-            track.overlays = before
-            return result
-        for gone in {one.path for one in before} - {one.path for one in overlays}:
-            generations.drop_overlay(track.name, gone)
-        track.overlays = tuple(one if one in before else generations.put_overlay(one) for one in overlays)
-        self._engine.manager.versions.note(track.name, wanted, track.running)
-        if is_held and track.wanted is not None and track.wanted.spec is not None:
-            # Its number is taken, so what was held is asked for again under the next one.
-            occasion = Occasion(cause="edit", actor=owner(track.wanted.path))
-            self._engine.bring_together(track, track.wanted.spec, occasion, fresh=False)
+        if found.goal.overlays != track.overlays:
+            occasion = _occasion(track.overlays, found.goal.overlays)
+            result = self._engine.bring_together(track, found.goal, occasion, fresh=False, approved=True)
+        self.note(track, found)
         return result
 
-    def look_at_row(self, track: Track) -> None:
-        """What somebody changed in the row of this strategy, before its own next row is written over it. Under the
-        track's lock."""
-        try:
-            self._engine.manager.strategies.refresh()
-        except StoreError as error:
-            log.info("the row of %s could not be compared: %s", track.name, error.message)
-            return
-        self._compare_row(track)
+    def note(self, track: Track, found: Standing) -> None:
+        """What the store says in vain is said once."""
+        ignored = "; ".join(str(one) + (f" ({one.problem})" if one.problem else "") for one in found.ignored)
+        told = track.drift
+        track.drift = ignored
+        foreign = {one.path for one in found.ignored} | {one.path for one in track.overlays if one.source == STORE}
+        before = track.conflicts
+        track.conflicts = tuple(path for path in dict.fromkeys((*before, *found.conflicts)) if path in foreign)
+        if (ignored and ignored != told) or set(track.conflicts) - set(before):
+            text = f"not applied: {ignored}" if ignored else ""
+            if track.conflicts:
+                text = f"changed in the file and in the store: {', '.join(track.conflicts)}; {text}".rstrip("; ")
+            self._engine.carrier.report(track, ReloadResult.DRIFTED, Occasion(cause="store"), text=text)
 
-    def compare_with_store(self) -> None:
-        """Reads the rows again and looks what somebody changed in them. What the store refuses is looked at later."""
+    def _write_missing_row(self, track: Track) -> None:
+        """A row that somebody deleted, or a store that was wiped."""
+        rows = self._engine.carrier.rows
+        if track.wanted is None or rows.get(track.name) is not None:
+            return
+        track.written = None
+        text = f"the row of {track.name} was missing and is written again"
+        self._engine.manager.notice("store", text, track.name)
+        rows.sync(track)
+
+    def said_by_store(self, track: Track) -> list[FieldDrift]:
+        """What the store says otherwise than the file, honoured or in vain."""
+        if track.applied is None:
+            return []
+        return against(track.applied, track.overlays, self._engine.carrier.rows.foreign(track))
+
+    def read_row(self) -> bool:
+        """Reads the table again, so that what is done next knows what somebody has changed in it meanwhile. False when
+        the store refuses: it is looked at later."""
         try:
             self._engine.manager.strategies.refresh()
         except StoreError as error:
             log.info("the rows could not be compared: %s", error.message)
+            return False
+        return True
+
+    def read_rows(self) -> None:
+        """The same, and gives every strategy a turn whose row says something else than was written into it. Never
+        raises."""
+        if not self.read_row():
             return
-        for track in self._engine.tracks().values():
-            with track.lock:
-                self._compare_row(track)
+        rows = self._engine.carrier.rows
+        for name, track in self._engine.tracks().items():
+            missing = track.wanted is not None and rows.get(name) is None
+            if track.applied is not None and (missing or rows.foreign(track) or track.drift):
+                self._engine.schedule(name)
 
-    def _compare_row(self, track: Track) -> None:
-        in_force, row = track.in_force, self._engine.manager.strategies.get(track.name)
-        if in_force is None or track.wanted is None or track.stored_generation != track.running:
-            return  # nothing to compare, or the row is not up to date itself
-        if row is None:
-            self._engine.manager.notice(
-                "store", f"the row of {track.name} was missing and is written again", track.name
-            )
-            self._engine.carrier.store_row(track)
-            return
-        drift = drift_of(row, in_force)
-        known = track.conditions.get("Drifted")
-        if not drift:
-            held = any(one.source == STORE for one in track.overlays)
-            if known is not None and not held:
-                track.set("Drifted", False, "InSync", "", self._engine.now())
-            return
-        message = "; ".join(str(one) for one in drift)
-        honoured = tightenings(track.name, drift, in_force)
-        if honoured:
-            kept = tuple(one for one in track.overlays if one.path not in {new.path for new in honoured})
-            overlays = (*kept, *honoured)
-            wanted = overlaid(in_force, honoured)
-            decision = decide(in_force, Wanted(spec=wanted), Situation(loosening=self._engine.loosening))
-            if isinstance(decision, Change):
-                said = "; ".join(f"{one.path} {one.value}" for one in honoured)
-                self.put(track, overlays, wanted, decision, Occasion(cause="store", reason=said))
-            track.set("Drifted", True, "StoreTightened", message, self._engine.now())
-        elif known is None or known.message != message:
-            track.set("Drifted", True, "StoreIgnored", message, self._engine.now())
-            self._engine.carrier.report(
-                track, ReloadResult.DRIFTED, Occasion(cause="store"), text=f"not applied: {message}"
-            )
-
-    def expire(self, track: Track) -> None:
-        """Values whose time is over go back to the file's. That needs no approval: it was given with the time."""
-        now = self._engine.system.now()
-        kept = tuple(one for one in track.overlays if one.expires_at is None or one.expires_at > now)
-        if kept == track.overlays or track.applied is None or track.in_force is None:
-            return
-        wanted = overlaid(track.applied, kept)
-        decision = decide(
-            track.in_force, Wanted(spec=wanted, approved=True), Situation(loosening=self._engine.loosening)
-        )
-        if isinstance(decision, Change | Keep):
-            self.put(track, kept, wanted, decision, Occasion(cause="override", reason="its time is over"))
-
-    def drop_stale(self, track: Track, spec: StrategySpec) -> None:
-        """A value that holds in place of the file's ends when the author changes that very value in the file."""
-        if not track.overlays or track.applied is None:
-            return
-        edited = {change.path for change in changes(track.applied, spec)}
-        new = effective(spec)
-        for overlay in track.overlays:
-            if overlay.path in edited and not _stays(overlay, new[overlay.path]):
-                self._engine.manager.journal.generations.drop_overlay(track.name, overlay.path)
-                track.overlays = tuple(one for one in track.overlays if one.path != overlay.path)
+    def compare_with_store(self, timeout_s: float) -> bool:
+        """The same, and waits for what follows. False when that takes longer."""
+        self.read_rows()
+        return self._engine.settled(timeout_s)
 
 
-def has_expired(track: Track, now: datetime) -> bool:
-    """Whether the time of a value is over."""
-    return any(one.expires_at is not None and one.expires_at <= now for one in track.overlays)
-
-
-def _stays(overlay: Overlay, in_file: Any) -> bool:
-    """Whether a value of the store still holds after the file's own was edited: the tighter of the two does."""
-    info = next((one for one in params_of(BaseParams) if f"{PARAMS}{one.name}" == overlay.path), None)
-    if overlay.source != STORE or info is None:
-        return False
-    return by_size(info.direction, in_file, overlay.value, zero_is_off=info.zero_is_off) is Direction.TIGHTER
+def _occasion(before: tuple[Overlay, ...], after: tuple[Overlay, ...]) -> Occasion:
+    """Why other values hold than before."""
+    new = [one for one in after if one not in before and one.source == STORE]
+    if new:
+        return Occasion(cause="store", reason="; ".join(f"{one.path} {one.value}" for one in new))
+    gone = [one for one in before if one not in after]
+    if all(one.source == STORE for one in gone):
+        return Occasion(cause="store", reason="the store says again what the file says")
+    return Occasion(cause="override", reason="its time is over")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,18 +10,18 @@ from typing import Any
 
 from runner.errors import ConfigError, ExitCode, RunnerError, SpecError
 from runner.manager.reload.carrier import Occasion
-from runner.manager.reload.decision import Change, Keep, Situation, Wanted, decide
-from runner.manager.reload.drift import STORE, drift_of
-from runner.manager.reload.engine import ReloadEngine
+from runner.manager.reload.decision import Change, Keep
+from runner.manager.reload.drift import OVERRIDE, STORE
+from runner.manager.reload.engine import DONE, ReloadEngine
 from runner.manager.reload.files import text_sha256
-from runner.manager.reload.track import PARAMS, Announced, Track, overlaid
+from runner.manager.reload.track import ENABLED, PARAMS, Announced, Approval, Goal, Track
 from runner.model.events import ReloadResult
 from runner.spec.edit import Change as Edit
 from runner.spec.edit import edited
 from runner.spec.files import rewrite
 from runner.spec.load import read_document
 from runner.spec.spec import StrategySpec
-from runner.store.generations import GenerationState, Overlay
+from runner.store.generations import Generation, GenerationState, Overlay
 
 MAX_OVERRIDE = timedelta(days=30)
 """Longest that a temporary value may hold; a longer wish belongs in the file."""
@@ -47,45 +48,53 @@ class Orders:
     def announce(self, name: str, sha256: str, *, cause: str, actor: str, reason: str = "") -> None:
         """The text with this hash is about to be written into the strategy's file: the version that comes of it is
         kept with this actor and reason."""
-        track = self._engine.track(name)
-        with track.lock:
+        with self._engine.turn(name) as track:
             track.announced = Announced(sha256=sha256, cause=cause, actor=actor, reason=reason)
 
     def approve(self, name: str, generation: int, *, actor: str, reason: str = "") -> ReloadResult:
         """Puts a held version in force. NotDecided when that version is not the one that is held."""
-        track = self._engine.track(name)
-        with track.lock:
+        with self._engine.turn(name) as track:
             self._held(track, generation)
-            return self._release(track, Occasion(cause="approve", actor=actor, reason=reason))
+            track.approval = Approval(generation=generation)
+            return self._carry_out_newest(track, Occasion(cause="approve", actor=actor, reason=reason))
 
     def reject(self, name: str, generation: int, *, actor: str, reason: str = "") -> ReloadResult:
         """Says no to a held version. It stays so until the file is edited."""
-        track = self._engine.track(name)
-        with track.lock:
-            self._held(track, generation)
+        with self._engine.turn(name) as track:
+            newest = self._held(track, generation)
+            if self._is_of_file(track, newest):
+                track.rejected = newest.spec_hash
+            else:
+                self._engine.supersede(track, "")  # a rollback that is not to be: the file counts again
             self._engine.carrier.mark(track, GenerationState.REJECTED, reason or f"rejected by {actor}")
-            track.set("Held", False, "Rejected", reason, self._engine.now())
             occasion = Occasion(cause="reject", actor=actor, reason=reason)
             return self._engine.carrier.report(track, ReloadResult.REJECTED, occasion)
 
     def apply_now(self, name: str, *, actor: str, reason: str = "") -> ReloadResult:
-        """What waits for the end of the trading window is applied at once; what is held is approved."""
-        track = self._engine.track(name)
-        with track.lock:
-            return self._release(track, Occasion(cause="approve", actor=actor, reason=reason))
+        """What waits for the end of the trading window is applied at once, what is held is approved, and what could not
+        be prepared is tried again."""
+        with self._engine.turn(name) as track:
+            if track.newest is not None:
+                track.approval = Approval(generation=track.newest.generation)
+            return self._carry_out_newest(track, Occasion(cause="approve", actor=actor, reason=reason))
 
     def rollback(self, name: str, generation: int, *, actor: str, reason: str = "") -> ReloadResult:
-        """Puts an old version in force, under a new number. The file's own version is set aside until it is edited."""
-        track = self._engine.track(name)
-        with track.lock:
+        """Puts an old version in force, under a new number. The file's own version is set aside until it is edited.
+        A rollback that loosens is held as an edit that does."""
+        with self._engine.turn(name) as track:
+            spec = self._version(track, generation)
             occasion = Occasion(cause="rollback", actor=actor, reason=reason or f"back to generation {generation}")
-            return self._bring_back(track, self._version(track, generation), occasion)
+            result = self._engine.aim(track, spec, occasion)
+            if result is not ReloadResult.REFUSED:
+                self._set_file_aside(track, spec, f"{name} runs generation {generation} again")
+            return result
 
     def rollback_file(self, name: str, generation: int, *, actor: str, reason: str = "") -> Path:
         """Writes the text of an old version back into the strategy's file; the change then takes its normal way."""
-        track = self._engine.track(name)
-        with track.lock:
+        with self._engine.turn(name) as track:
             spec = self._version(track, generation)
+            if not spec.source:
+                raise NotDecided(f"the text of generation {generation} of {name} is not known")
             path = track.wanted.path if track.wanted is not None else spec.file
             track.announced = Announced(
                 sha256=text_sha256(spec.source),
@@ -98,63 +107,53 @@ class Orders:
 
     def override(self, name: str, path: str, value: Any, *, lasts: timedelta, actor: str, reason: str) -> ReloadResult:
         """A value in place of the file's that goes back by itself. Loosens when it would need an approval."""
-        if path != "enabled" and not path.startswith(PARAMS):
+        if path != ENABLED and not path.startswith(PARAMS):
             raise ConfigError(f"{path} cannot be overridden", hint="params.… and enabled can; edit the file for others")
         if not timedelta(0) < lasts <= MAX_OVERRIDE:
             raise ConfigError(
                 f"an override lasts up to {MAX_OVERRIDE.days} days", hint="a longer wish belongs in the file"
             )
-        track = self._engine.track(name)
-        with track.lock:
-            self._engine.in_place.look_at_row(track)
+        with self._engine.turn(name) as track:
             overlay = Overlay(
                 strategy=name,
                 path=path,
                 value=value,
-                source="override",
+                source=OVERRIDE,
                 actor=actor,
                 reason=reason,
                 expires_at=self._engine.system.now() + lasts,
             )
+            if track.ended is not None:  # it is put after the edit that would have ended it
+                track.ended = replace(track.ended, paths=track.ended.paths - {path})
             others = tuple(one for one in track.overlays if one.path != path)
-            return self._hold_in_place(
-                track, (*others, overlay), Occasion(cause="override", actor=actor, reason=reason)
-            )
+            occasion = Occasion(cause="override", actor=actor, reason=reason)
+            return self._hold_in_place(track, (*others, overlay), occasion)
 
     def restore(self, name: str, path: str | None, *, actor: str, reason: str = "") -> ReloadResult:
         """The file's values hold again: of one field, or of all."""
-        track = self._engine.track(name)
-        with track.lock:
-            self._engine.in_place.look_at_row(track)
-            kept = tuple(one for one in track.overlays if path is not None and one.path != path)
-            if kept == track.overlays:
+        with self._engine.turn(name) as track:
+            ended = [one.path for one in track.overlays if path in (None, one.path)]
+            if not ended:
                 what = f"{path} of {name}" if path else name
                 raise NotDecided(f"nothing holds in place of the file for {what}")
-            occasion = Occasion(cause="override", actor=actor, reason=reason)
-            return self._hold_in_place(track, kept, occasion, approved=True)
+            return self._end(track, ended, Occasion(cause="override", actor=actor, reason=reason))
 
     def revert(self, name: str, *, actor: str, reason: str = "") -> ReloadResult:
         """The file's values go back into the store, and hold again."""
-        track = self._engine.track(name)
-        with track.lock:
-            kept = tuple(one for one in track.overlays if one.source != STORE)
-            result = ReloadResult.UNCHANGED
-            if kept != track.overlays:
-                occasion = Occasion(cause="store", actor=actor, reason=reason)
-                result = self._hold_in_place(track, kept, occasion, approved=True)
-            self._engine.carrier.store_row(track)
-            track.set("Drifted", False, "Reverted", "", self._engine.now())
+        with self._engine.turn(name) as track:
+            foreign = [one.path for one in self._engine.carrier.rows.foreign(track)]
+            honoured = [one.path for one in track.overlays if one.source == STORE]
+            result = self._end(track, [*foreign, *honoured], Occasion(cause="store", actor=actor, reason=reason))
+            track.drift, track.conflicts = "", ()
             return result
 
     def adopt(self, name: str, paths: tuple[str, ...] = (), *, actor: str, reason: str = "") -> list[str]:
         """Writes what the store says into the strategy's file, in place; the change then takes its normal way. Returns
         what was written. NotDecided when the store says nothing else than the file."""
-        track = self._engine.track(name)
-        with track.lock:
-            row = self._engine.manager.strategies.get(name)
-            if row is None or track.applied is None or track.wanted is None:
+        with self._engine.turn(name) as track:
+            if track.applied is None or track.wanted is None:
                 raise NotDecided(f"{name} has no file and row to compare")
-            found = [one for one in drift_of(row, track.applied) if not one.problem]
+            found = [one for one in self._engine.in_place.said_by_store(track) if not one.problem]
             chosen = [one for one in found if not paths or one.path in paths]
             if not chosen:
                 raise NotDecided(f"the store says nothing about {name} that could be adopted")
@@ -166,46 +165,54 @@ class Orders:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
+    def _carry_out_newest(self, track: Track, occasion: Occasion) -> ReloadResult:
+        """The newest version: the file's own, or an old one that a rollback has asked for."""
+        newest = track.newest
+        if newest is None or self._is_of_file(track, newest) or not newest.document:
+            return self._engine.aim(track, self._file_spec(track), occasion)
+        return self._engine.aim(track, self._version(track, newest.generation), occasion)
+
+    def _is_of_file(self, track: Track, generation: Generation) -> bool:
+        spec = None if track.wanted is None else track.wanted.spec
+        return spec is not None and spec.spec_hash == generation.spec_hash
+
+    def _set_file_aside(self, track: Track, spec: StrategySpec, text: str) -> None:
+        in_file = None if track.wanted is None else track.wanted.spec
+        if in_file is not None and in_file.spec_hash != spec.spec_hash:
+            self._engine.supersede(track, in_file.spec_hash)
+            self._engine.manager.notice("rollback", f"{text}; its file says something else", track.name)
+
+    def _end(self, track: Track, paths: Sequence[str], occasion: Occasion) -> ReloadResult:
+        """The file's values hold again at these paths. The store says so first, or it would be honoured anew.
+        StoreError when it refuses."""
+        if track.applied is None:
+            raise NotDecided(f"{track.name} does not run")
+        kept = tuple(one for one in track.overlays if one.path not in paths)
+        goal = Goal.of(track.applied, kept)
+        self._engine.carrier.rows.write(track, goal, track.running, ours=paths)
+        return self._hold_in_place(track, kept, occasion, approved=True)
+
     def _hold_in_place(
         self, track: Track, overlays: tuple[Overlay, ...], occasion: Occasion, *, approved: bool = False
     ) -> ReloadResult:
-        """Other values hold in place of the file's from now on. Called under the track's lock."""
+        """Other values hold in place of the file's from now on. A version that is held is asked for again after it."""
         if track.applied is None or track.in_force is None:
             raise NotDecided(f"{track.name} does not run")
-        wanted = overlaid(track.applied, overlays)  # SpecError when they do not fit together
-        decision = decide(
-            track.in_force, Wanted(spec=wanted, approved=approved), Situation(loosening=self._engine.loosening)
-        )
+        goal = Goal.of(track.applied, overlays)  # SpecError when they do not fit together
+        decision = self._engine.decision(track, goal, approved=approved)
         if not isinstance(decision, Change | Keep):
             raise Loosens(
                 f"{track.name}: this {getattr(decision, 'why', 'needs an approval')}",
                 hint="loosen it in the file, and approve that version",
             )
-        return self._engine.in_place.put(track, overlays, wanted, decision, occasion)
-
-    def _release(self, track: Track, occasion: Occasion) -> ReloadResult:
-        """Puts the newest version in force, whatever it waits for: the file's, or that of a rollback."""
-        newest, spec = track.newest, self._file_spec(track)
-        track.at_once = True
-        track.approved = 0 if newest is None else newest.generation
-        if newest is not None and newest.spec_hash != spec.spec_hash:
-            spec = self._version(track, newest.generation)
-        return self._bring_back(track, spec, occasion)
-
-    def _bring_back(self, track: Track, spec: StrategySpec, occasion: Occasion) -> ReloadResult:
-        """Puts a version in force; one that the file does not say sets the file aside, so that it is not undone."""
-        self._engine.in_place.look_at_row(track)
-        result = self._engine.bring_together(track, spec, occasion)
-        in_file = None if track.wanted is None else track.wanted.spec
-        done = result in (ReloadResult.APPLIED, ReloadResult.UNCHANGED)
-        if done and in_file is not None and in_file.spec_hash != spec.spec_hash:
-            self._engine.supersede(track, in_file.spec_hash)
-            self._engine.manager.notice(
-                "rollback", f"{track.name} runs an old version again; its file says something else", track.name
-            )
+        result = self._engine.bring_together(track, goal, occasion, fresh=False, approved=approved)
+        if result not in DONE and track.waiting is not None:
+            text, track.waiting = track.waiting.text, None
+            raise NotDecided(f"{track.name}: it cannot be done now: {text}", hint="try again")
+        self._engine.look_over(track)
         return result
 
-    def _held(self, track: Track, generation: int) -> None:
+    def _held(self, track: Track, generation: int) -> Generation:
         newest = track.newest
         if newest is None or newest.state is not GenerationState.HELD:
             raise NotDecided(f"nothing of {track.name} is held", hint="runner status shows what is")
@@ -214,6 +221,7 @@ class Orders:
                 f"{track.name}@{generation} is not what is held: {track.name}@{newest.generation} is",
                 hint="look at it with: runner plan",
             )
+        return newest
 
     def _file_spec(self, track: Track) -> StrategySpec:
         loaded = track.wanted
@@ -227,7 +235,7 @@ class Orders:
             raise NotDecided(
                 f"there is no generation {generation} of {track.name}", hint=f"runner history {track.name}"
             )
-        spec = self._engine.revived(found)
+        spec = self._engine.version(track, found)
         if spec is None:
             raise NotDecided(f"generation {generation} of {track.name} cannot be built any more")
-        return replace(spec, source=found.source)
+        return spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from runner.errors import ExitCode, RunnerError
+from runner.errors import ExitCode, RunnerError, SpecError
 from runner.manager.reload.decision import (
     Begin,
     Change,
@@ -17,7 +17,7 @@ from runner.manager.reload.decision import (
 )
 from runner.manager.reload.engine import ReloadEngine
 from runner.manager.reload.files import content
-from runner.manager.reload.track import overlaid
+from runner.manager.reload.track import Goal
 from runner.model.money import CENT
 from runner.model.orders import Purpose
 from runner.spec.changes import FieldChange, direction_of, strongest
@@ -64,8 +64,11 @@ def plan_row(engine: ReloadEngine, loaded: Loaded) -> dict[str, Any]:
     if loaded.spec is None:
         problems = [f"{p.code} at {p.file}:{p.line}:{p.column}: {p.message}" for p in loaded.problems if p.is_error]
         return row | {"action": "refuse", "problems": problems}
-    wanted = overlaid(loaded.spec, track.overlays if track is not None else ())
-    decision = Begin(wanted) if track is None else engine.decision(track, loaded.spec)
+    try:
+        goal = Goal.of(loaded.spec) if track is None else engine.in_place.standing(track, loaded.spec).goal
+    except SpecError as error:
+        return row | {"action": "refuse", "problems": [error.message]}
+    decision = Begin(goal.spec) if track is None else engine.decision(track, goal)
     row |= {"spec_hash": loaded.spec.spec_hash, "action": _action(decision)}
     if isinstance(decision, Keep):
         row["changes"] = [change_row(change) for change in decision.noted]
@@ -73,7 +76,7 @@ def plan_row(engine: ReloadEngine, loaded: Loaded) -> dict[str, Any]:
         found = decision.changes
         row["changes"] = [change_row(change) for change in found]
         row |= {"apply": strongest(found), "direction": direction_of(found).value}
-        row |= _effect(engine, loaded.name, wanted)
+        row |= _effect(engine, loaded.name, goal.spec)
     if isinstance(decision, Hold):
         row["why"] = decision.why
     if isinstance(decision, Wait):
@@ -127,6 +130,7 @@ def _effect(engine: ReloadEngine, name: str, wanted: StrategySpec) -> dict[str, 
             "orders": [_order_row(order) for order in then.orders],
             "stops": [_order_row(order) for order in stops.orders if order.purpose is Purpose.EXIT],
             "turnover": then.turnover,
+            "warnings": list(then.warnings),
             "equity": decimal_text(then.equity.quantize(CENT)),
         }
     }

@@ -6,57 +6,83 @@ import logging
 from typing import TYPE_CHECKING
 
 from runner.errors import RunnerError
-from runner.manager.reload.carrier import Carrier, Occasion
-from runner.manager.reload.track import Track
+from runner.manager.reload.carrier import Occasion
+from runner.manager.reload.settings import RETRY_FIRST_S, RETRY_LAST_S
+from runner.manager.reload.track import Track, Waiting
 from runner.model.events import ReloadResult
 from runner.spec.spec import OnRemove
 
 if TYPE_CHECKING:
-    from runner.manager.strategy_manager import StrategyManager
+    from runner.manager.reload.engine import ReloadEngine
 
 HELD = "its file is gone; positions are kept, stops are active"
 FLATTENING = "its file is gone; positions are being closed"
+UNGUARDED = "its file is gone; positions are kept, and as it does not run nothing guards them"
 
 log = logging.getLogger("runner.reload")
 
 
+def gone_text(track: Track) -> str:
+    """What becomes of a strategy that holds something and has no file."""
+    flattens = track.applied is not None and track.applied.on_remove is OnRemove.FLATTEN
+    return FLATTENING if flattens else HELD
+
+
 class Removal:
-    """Used by the lanes, under the lock of the track."""
+    """Part of the engine; what changes a track is called under its lock."""
 
-    def __init__(self, manager: StrategyManager, carrier: Carrier) -> None:
-        self._manager = manager
-        self._carrier = carrier
+    def __init__(self, engine: ReloadEngine) -> None:
+        self._engine = engine
 
-    def remove(self, track: Track, occasion: Occasion) -> None:
+    def is_due(self, track: Track, *, phased: bool) -> bool:
+        """Whether a strategy without a file may have come to its end, or can be closed now."""
+        if not track.gone:
+            return False
+        return phased or not self._engine.carrier.trials.exposed(track.name)
+
+    def look(self, track: Track, occasion: Occasion) -> None:
         """The file is gone for good. A strategy with nothing to guard ends; one with positions is held or closed."""
-        runtime = self._manager.versions.runtimes.get(track.name)
-        now = self._manager.clock.now()
-        if not self._carrier.exposed(track.name):
+        if track.applied is None:
+            return
+        if not self._engine.carrier.trials.exposed(track.name):
             self.forget(track, occasion)
             return
-        if runtime is None or runtime.held:
-            return
-        flattens = track.applied is not None and track.applied.on_remove is OnRemove.FLATTEN
-        self._manager.versions.restrict(track.name, FLATTENING if flattens else HELD, held=True)
-        track.set("Held", True, "FileMissing", FLATTENING if flattens else HELD, now)
-        self._carrier.report(track, ReloadResult.REMOVED, occasion, text=FLATTENING if flattens else HELD)
-        if flattens:
-            try:
-                self._manager.versions.flatten(track.name)
-            except RunnerError as error:
-                self._manager.notice("remove", f"{track.name} could not be closed: {error.message}", track.name)
+        versions = self._engine.manager.versions
+        runs = versions.is_running(track.name)
+        text = gone_text(track) if runs else UNGUARDED
+        runtime = versions.runtimes.get(track.name)
+        if runtime is not None and not runtime.held:
+            versions.restrict(track.name, text, held=True)  # anew, too, when it was started again
+        if track.gone != text:
+            track.gone = text
+            self._engine.carrier.report(track, ReloadResult.REMOVED, occasion, text=text)
+        if text == FLATTENING:
+            self._flatten(track)
+        else:
+            track.waiting = None
+
+    def _flatten(self, track: Track) -> None:
+        """Sends the orders, and looks again later: they may not get through, or end without a fill."""
+        now = self._engine.system.monotonic()
+        try:
+            self._engine.manager.versions.flatten(track.name)
+            track.waiting = Waiting(text=FLATTENING, due=now + RETRY_LAST_S)
+        except RunnerError as error:
+            before = track.waiting
+            if before is None or before.kind != type(error).__name__:
+                self._engine.manager.notice("remove", f"{track.name} cannot be closed yet: {error.message}", track.name)
+            tries = 1 if before is None else before.tries + 1
+            pause = min(RETRY_FIRST_S * 2 ** min(tries - 1, 16), RETRY_LAST_S)
+            kind = type(error).__name__
+            track.waiting = Waiting(text=error.message, kind=kind, tries=tries, due=now + pause)
 
     def forget(self, track: Track, occasion: Occasion) -> None:
         """Ends a strategy that holds nothing. Its row and its history stay."""
-        if self._manager.versions.is_running(track.name):
-            self._manager.stop_strategy(track.name, "its file is gone")
-        self._manager.forget(track.name)
-        self._carrier.mark_row(track.name, "removed")
-        running, track.running, track.applied = track.running, 0, None
-        if running:
-            self._carrier.report(track, ReloadResult.REMOVED, occasion, text="nothing was held; it has ended")
-
-    def is_over(self, name: str) -> bool:
-        """Whether a strategy that was kept for its positions holds none any more."""
-        runtime = self._manager.versions.runtimes.get(name)
-        return runtime is not None and runtime.held and not self._carrier.exposed(name)
+        manager, runs = self._engine.manager, bool(track.running)
+        if manager.versions.is_running(track.name):
+            manager.stop_strategy(track.name, "its file is gone")
+        manager.forget(track.name)
+        self._engine.carrier.rows.mark(track.name, "removed")
+        track.forget()
+        if runs:
+            self._engine.carrier.report(track, ReloadResult.REMOVED, occasion, text="nothing was held; it has ended")

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from runner.manager.reload.decision import Loosening
 
+RETRY_FIRST_S, RETRY_LAST_S = 1.0, 60.0
+"""How soon a version is tried again that has to wait: doubled from the first to the last."""
 STORE_RETRY_S = 5.0
-"""How soon something that the store refused is tried again."""
-WARM_RETRY_S = 0.5
-"""How soon a change is tried again of a strategy that is not warm yet."""
-WINDOW_RETRY_S = 15.0
-"""How soon it is looked again whether the trading window is over."""
+"""How soon a row is written again that the store refused, of a version that is in force already."""
+START_WAIT_S = 5.0
+"""How long it is waited for that a strategy which is started runs or fails; what takes longer is seen later."""
+REVIVE_FIRST_S, REVIVE_LAST_S = 5.0, 300.0
+"""How soon a strategy is started again that failed for want of a session: doubled from the first to the last."""
 DRIFT_INTERVAL_S = 15.0
 """How often the rows of the store are compared with what was written into them."""
 LANES = 8

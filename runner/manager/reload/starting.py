@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, SpecError
 from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Begin, Change, Hold
 from runner.manager.reload.files import by_name, content, owner
-from runner.manager.reload.removal import HELD
-from runner.manager.reload.track import overlaid
-from runner.manager.sync import row_of
+from runner.manager.reload.removal import gone_text
+from runner.manager.reload.track import Goal, LastGood, Track, Trial
+from runner.manager.reload.trials import NOT_USABLE
 from runner.model.events import ReloadResult
 from runner.spec.folder import Folder, Loaded
 from runner.spec.spec import StrategySpec
-from runner.store.generations import GenerationState
+from runner.store.generations import Generation, GenerationState
 from runner.store.strategies import StrategyRow
 
 if TYPE_CHECKING:
     from runner.manager.reload.engine import ReloadEngine
 
-NOT_USABLE = "its file has problems; it runs as it did last, and opens nothing"
 MISSING = "many strategy files are missing at once; nothing is removed before `runner approve --all-deletes`"
 MASS_FRACTION = 0.3
 """Of all strategies: as many missing at once, and more than one, look like an accident."""
+FROM_STORE = "known from the store alone: the journal does not have it"
+
+log = logging.getLogger("runner.reload")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,85 +54,154 @@ class Starting:
         The rows of the store are brought up to date with one write. ConfigError when a file has the name of a
         hand-written strategy.
         """
-        starts = []
-        for name, loaded in by_name(folder.loaded).items():
-            if only in (None, name):
-                start = self._begin_one(name, loaded)
-                if start is not None:
-                    starts.append(start)
-        known = self._engine.manager.journal.generations.strategies()
-        gone = [name for name in known if name not in self._engine.tracks() and only in (None, name)]
-        starts += [start for name in gone if (start := self._begin_without_file(name, gone, known)) is not None]
-        self._write_rows(starts)
+        self._engine.manager.strategies.refresh()
+        files = {name: one for name, one in by_name(folder.loaded).items() if only in (None, name)}
+        for name in files:
+            self._check_name(name, files[name])
+        starts = [start for name, loaded in files.items() if (start := self._with_file(name, loaded)) is not None]
+        known = [name for name in self._ever_run() if only in (None, name)]
+        gone = [name for name in known if name not in files]
+        many = len(gone) > 1 and len(gone) >= MASS_FRACTION * len(known)
+        starts += [start for name in gone if (start := self._without_file(name, many=many)) is not None]
+        tracks = [self._engine.track_of(start.spec.name) for start in starts]
+        goals = [(track, track.goal, track.running) for track in tracks]
+        self._engine.carrier.rows.write_all((track, goal, number) for track, goal, number in goals if goal is not None)
+        for track in tracks:
+            self._engine.observing.observe(track)
         return starts
 
-    def _begin_one(self, name: str, loaded: Loaded) -> Start | None:
+    def _check_name(self, name: str, loaded: Loaded) -> None:
+        row = self._engine.manager.strategies.get(name)
+        if row is not None and row.hand_written:
+            raise ConfigError(
+                f"{loaded.path.name}: {name} is already a hand-written strategy ({row.filename})",
+                hint="give one of them another name",
+            )
+
+    def _ever_run(self) -> list[str]:
+        """Every strategy of a file that ran, and was not removed since."""
+        manager = self._engine.manager
+        rows = {row.strategy: row for row in manager.strategies.all()}
+        names = {*manager.journal.generations.strategies(), *(n for n, row in rows.items() if row.managed_by)}
+        return sorted(
+            name for name in names
+            if (name not in rows or rows[name].state != "removed") and self._last(name, rows.get(name)) is not None
+        )  # fmt: skip
+
+    def _with_file(self, name: str, loaded: Loaded) -> Start | None:
         track = self._engine.track_of(name)
         track.wanted, track.judged = loaded, content(loaded)
-        last = self._engine.manager.journal.generations.running(name)
-        ran = None if last is None else self._engine.revived(last)
-        if last is not None:
-            track.applied, track.running = ran, last.generation
-        if loaded.spec is None:
-            self._engine.refuse(track, loaded, Occasion(cause="start", actor=owner(loaded.path)))
-            if ran is None or track.in_force is None:
-                return None
-            return Start(spec=track.in_force, generation=track.running, reduce_only=NOT_USABLE)
-        if loaded.spec.spec_hash == track.superseded and track.in_force is not None:
-            return Start(spec=track.in_force, generation=track.running)
+        self._recall(track)
         occasion = Occasion(cause="start", actor=owner(loaded.path))
-        self._engine.in_place.drop_stale(track, loaded.spec)
-        wanted = overlaid(loaded.spec, track.overlays)
-        decision = self._engine.decision(track, loaded.spec)
+        if loaded.spec is None:
+            self._engine.refuse(track, loaded, occasion)
+            return self._as_before(track, NOT_USABLE)
+        if loaded.spec.spec_hash == track.superseded and track.goal is not None:
+            return self._as_before(track)
+        try:
+            standing = self._engine.in_place.standing(track, loaded.spec)
+        except SpecError as error:
+            self._engine.carrier.number(track, loaded.spec, GenerationState.REFUSED, occasion, text=error.message)
+            self._engine.carrier.report(track, ReloadResult.REFUSED, occasion, text=error.message)
+            return self._as_before(track)
+        start = self._decided(track, standing.goal, occasion)
+        self._engine.in_place.note(track, standing)
+        return start
+
+    def _decided(self, track: Track, goal: Goal, occasion: Occasion) -> Start | None:
+        decision = self._engine.decision(track, goal)
+        before = track.goal
         match decision:
-            case Hold(changes=found):
-                self._engine.hold(track, loaded.spec, decision, occasion, found)
-                assert track.in_force is not None
-                return Start(spec=track.in_force, generation=track.running)
+            case Hold():
+                self._engine.hold(track, goal.file, decision, occasion)
+                return self._as_before(track)
             case Begin() | Change():
                 found = decision.changes if isinstance(decision, Change) else ()
-                generation = self._engine.carrier.number(track, loaded.spec, GenerationState.APPLYING, occasion, found)
+                self._engine.carrier.number(track, goal.file, GenerationState.APPLYING, occasion, found)
+                assert track.newest is not None
+                last = None if before is None else LastGood(goal=before, generation=track.running)
+                track.trial = Trial(before=last)
+                self._engine.carrier.keep(track, goal, track.newest.generation)
                 self._engine.carrier.mark(track, GenerationState.APPLIED)
-                track.applied, track.running = loaded.spec, generation.generation
                 self._engine.carrier.report(track, ReloadResult.APPLIED, occasion, found)
             case _:
-                track.applied = loaded.spec
+                self._engine.carrier.keep(track, goal, track.running)
                 self._engine.withdraw(track)
-                track.newest = last
-        self._engine.note_valid(track)
-        return Start(spec=wanted, generation=track.running)
+        return Start(spec=goal.spec, generation=track.running)
 
-    def _begin_without_file(self, name: str, gone: Sequence[str], known: Sequence[str]) -> Start | None:
+    def _as_before(self, track: Track, reduce_only: str = "") -> Start | None:
+        """As it ran last, with what the store has tightened since; None when it never ran."""
+        if track.applied is None:
+            return None
+        standing = self._engine.in_place.standing(track, track.applied)
+        self._engine.carrier.keep(track, standing.goal, track.running)
+        self._engine.in_place.note(track, standing)
+        return Start(spec=standing.goal.spec, generation=track.running, reduce_only=reduce_only)
+
+    def _without_file(self, name: str, *, many: bool) -> Start | None:
         """A strategy whose file went away while the runner was not running."""
-        last = self._engine.manager.journal.generations.running(name)
-        row = self._engine.manager.strategies.get(name)
-        if last is None or (row is not None and row.state == "removed"):
-            return None
         track = self._engine.track_of(name)
-        track.applied, track.running = self._engine.revived(last), last.generation
-        if track.in_force is None:
+        self._recall(track)
+        if track.goal is None:
             return None
-        exposed = self._engine.carrier.exposed(name)
-        many = len(gone) > 1 and len(gone) >= MASS_FRACTION * len(known)
-        if not exposed and not many:
+        if not self._engine.carrier.trials.exposed(name) and not many:
             self._engine.removal.forget(track, Occasion(cause="remove"))
             self._engine.drop(name)
             return None
         if many:
             self.missing.add(name)
-            return Start(spec=track.in_force, generation=track.running, reduce_only=MISSING)
-        return Start(spec=track.in_force, generation=track.running, reduce_only=HELD, held=True)
+            return self._as_before(track, MISSING)
+        track.gone = gone_text(track)
+        start = self._as_before(track, track.gone)
+        return None if start is None else Start(
+            spec=start.spec, generation=start.generation, reduce_only=track.gone, held=True
+        )  # fmt: skip
 
-    def _write_rows(self, starts: Sequence[Start]) -> None:
-        rows = []
-        for start in starts:
-            known = self._engine.manager.strategies.get(start.spec.name)
-            if known is not None and known.hand_written:
-                raise ConfigError(
-                    f"{start.spec.file.name}: {start.spec.name} is already a hand-written strategy ({known.filename})",
-                    hint="give one of them another name",
-                )
-            known = known or StrategyRow(strategy=start.spec.name)
-            rows.append(row_of(start.spec, known, self._engine.root, generation=start.generation))
-            self._engine.track_of(start.spec.name).stored_generation = start.generation
-        self._engine.manager.strategies.upsert(rows)
+    # -- what ran before -----------------------------------------------------------------------------------------
+
+    def _recall(self, track: Track) -> None:
+        """What ran last, with what held in place of it; and what was written into the row, to compare it with."""
+        row = self._engine.manager.strategies.get(track.name)
+        last = self._last(track.name, row)
+        spec = None if last is None else self._engine.revived(last)
+        if last is None or spec is None:
+            return
+        try:
+            goal = Goal.of(spec, track.overlays)
+        except SpecError as error:
+            log.warning("%s", error.message)
+            goal = Goal.of(spec)
+        track.take(goal, last.generation)
+        track.written = self._written(track, row, goal)
+
+    def _last(self, name: str, row: StrategyRow | None) -> Generation | None:
+        """The version that ran last. The row knows it too, should the journal have been lost."""
+        generations = self._engine.manager.journal.generations
+        last = generations.running(name)
+        if last is not None or row is None or not row.managed_by or not row.base:
+            return last
+        return generations.add(
+            Generation(
+                strategy=name,
+                state=GenerationState.APPLIED,
+                spec_hash=row.spec_hash,
+                file=row.file,
+                document=row.base,
+                cause="start",
+                text=FROM_STORE,
+            ),
+            after=row.generation - 1,
+        )
+
+    def _written(self, track: Track, row: StrategyRow | None, goal: Goal) -> StrategySpec | None:
+        """What the row was brought up to date with last. That may be older than what ran, when the store was away."""
+        if row is None or not row.managed_by:
+            return None
+        if row.generation == track.running:
+            return goal.spec
+        found = self._engine.manager.journal.generations.get(track.name, row.generation)
+        spec = None if found is None or not found.document else self._engine.revived(found)
+        try:
+            return None if spec is None else Goal.of(spec, track.overlays).spec
+        except SpecError:
+            return spec

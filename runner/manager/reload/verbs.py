@@ -9,11 +9,10 @@ from typing import Any
 
 from runner.errors import ConfigError
 from runner.manager.control import Verb
-from runner.manager.reload.drift import STORE, drift_of
 from runner.manager.reload.history import MAX_HISTORY, blame_view, diff_view, history_view
 from runner.manager.reload.plan import check_fresh, plan_view
 from runner.manager.reload.service import ReloadService
-from runner.manager.reload.track import Track, overlaid
+from runner.manager.reload.track import Track
 from runner.store.generations import Generation, GenerationState
 
 RESCAN_TIMEOUT_S = 60.0
@@ -75,7 +74,10 @@ class ReloadVerbs:
         return self._results(names or sorted(engine.tracks())) | {"deletions_held": service.deletions_held}
 
     def _undecided(self, track: Track) -> bool:
-        return track.newest is not None and track.newest.state.value in ("held", "waiting")
+        """Whether something of it is held, waits, or could not be prepared though its file has no problems."""
+        state = "" if track.newest is None else track.newest.state.value
+        usable = track.wanted is not None and track.wanted.spec is not None
+        return state in ("held", "waiting") or (state == "refused" and usable)
 
     async def reload(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Looks at the files now and waits until what follows is done."""
@@ -158,16 +160,12 @@ class ReloadVerbs:
 
     def _drift(self, name: str | None) -> dict[str, Any]:
         engine = self._service.engine
-        engine.in_place.compare_with_store()
+        engine.in_place.compare_with_store(RESCAN_TIMEOUT_S)
         tracks = [engine.track(name)] if name else list(engine.tracks().values())
         rows = []
         for track in tracks:
-            row, applied = engine.manager.strategies.get(track.name), track.applied
-            # The row also says what was put in place of the file by us.
-            ours = tuple(one for one in track.overlays if one.source != STORE)
-            found = drift_of(row, overlaid(applied, ours)) if row is not None and applied is not None else ()
             held = {one.path: one for one in track.overlays}
-            for one in found:
+            for one in engine.in_place.said_by_store(track):
                 overlay = held.get(one.path)
                 rows.append(
                     {
@@ -176,7 +174,7 @@ class ReloadVerbs:
                         "file": one.running,
                         "store": one.stored,
                         "direction": one.direction.value,
-                        "in_force": "store" if overlay is not None and overlay.source == STORE else "file",
+                        "in_force": "store" if overlay is not None and overlay.value == one.stored else "file",
                         "problem": one.problem,
                     }
                 )

@@ -65,7 +65,7 @@ AT_WORK = Situation(loosening=Loosening.AUTO, in_window=True)
         (MIXED, CONFIRM, {}, Hold, None),
         (MIXED, AUTO, {}, Change, False),
         (NEUTRAL, CONFIRM, {}, Change, False),
-        (TIGHTER_AND_REBUILT, CONFIRM, {}, Change, False),
+        (TIGHTER_AND_REBUILT, CONFIRM, {}, Change, True),
         (HOOKED, AUTO, {}, Change, False),
         (HOOKED, CONFIRM, {}, Hold, None),
         (HOOKED, AT_WORK, {}, Wait, None),
