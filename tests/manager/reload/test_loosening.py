@@ -1,0 +1,195 @@
+"""Where changes that let a strategy risk more need an approval: what is held, what is not, and what becomes of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from reload_support import WAIT_S, Desk, One, store_away
+
+from runner.errors import ExitCode, RunnerError
+from runner.manager.reload.decision import Loosening
+from runner.manager.reload.orders import NotDecided
+from runner.manager.reload.plan import StalePlan, check_fresh, plan_view
+
+
+def minutes(count: float) -> timedelta:
+    return timedelta(minutes=count)
+
+
+def params(**values: float) -> str:
+    said = {"target_weight": 0.1, "max_position_size": 0.6} | values
+    return "{" + ", ".join(f"{name}: {value}" for name, value in said.items()) + "}"
+
+
+@pytest.fixture(scope="module")
+def desk(make_desk: Any) -> Desk:
+    """As `desk`, for a live account."""
+    found: Desk = make_desk(plugins=("reload_hooks",), loosening=Loosening.CONFIRM)
+    found.begin()
+    return found
+
+
+@pytest.fixture
+def trading(desk: Desk, begin: Any) -> Any:
+    """`trading(name, …)` holds CALM and FLAT."""
+
+    def start(name: str, **sections: str) -> One:
+        one: One = begin(name, **({"params": params()} | sections))
+        desk.run_to("11:00")
+        assert one.held.keys() == {"CALM", "FLAT"}
+        return one
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "held"),
+    [
+        ("HCAP", {"params": params(max_position_size=0.9)}, "loosens params.max_position_size 0.6 → 0.9"),
+        ("HOFF", {"params": params(max_position_size=0)}, "loosens params.max_position_size 0.6 → 0"),
+        ("HSYM", {"universe": "[CALM, FLAT, SAW]"}, "loosens universe.symbols[SAW] – → {sec_type: STK"),
+        ("HHOOK", {"hooks": "{before_orders: reload_hooks:half}"}, "loosens hooks.before_orders – → reload_hooks:half"),
+        ("HMIXED", {"params": params(max_position_size=0.9, stop_loss=0.01)}, "loosens params.max_position_size 0.6"),
+        ("TCAP", {"params": params(max_position_size=0.5)}, ""),
+        ("TSTOP", {"params": params(stop_loss=0.1)}, ""),
+        ("TSYM", {"universe": "[CALM]"}, ""),
+        ("TOFF", {"enabled": "false"}, ""),
+        ("NTAKE", {"params": params(take_profit=0.5)}, ""),
+        ("NSIGNAL", {"signals": "{up: {use: buy_and_hold}}"}, ""),
+        ("NTAGS", {"tags": "[x]"}, ""),
+    ],
+)
+def test_only_what_loosens_is_held(desk: Desk, begin: Any, name: str, edit: dict[str, str], held: str) -> None:
+    one = begin(name, params=params())
+    version = one.version
+    desk.edit(name, **edit)
+    if not held:
+        assert one.last.result.value in ("applied", "unchanged") and one.condition("Held") == ("False", "NothingHeld")
+        return
+    assert (one.state, one.last.result.value, one.generation) == ("held", "held", 1)
+    assert one.version is version and one.text.startswith(held)
+    assert one.last.text.endswith(f": runner approve {name}@2")
+    assert one.condition("Held") == ("True", "Loosening") and one.condition("Applied") == ("False", "Held")
+    assert one.condition("Ready") == ("True", "Ready")
+    assert (one.stored.generation, one.row["generations"]) == (1, {"file": 2, "store": 1, "running": 1})
+
+
+def test_an_approved_version_runs_and_says_who_let_it(desk: Desk, trading: Any) -> None:
+    one = trading("YES")
+    orders = one.orders
+    desk.edit("YES", params=params(max_position_size=0.9))
+    with pytest.raises(NotDecided, match="YES@1 is not what is held: YES@2 is"):
+        desk.service.orders.approve("YES", 1, actor="kim")
+    assert desk.service.orders.approve("YES", 2, actor="kim", reason="agreed").value == "applied"
+    one.took_over("live", "looser")
+    assert (one.last.cause, one.last.actor, one.last.reason) == ("approve", "kim", "agreed")
+    assert one.stored_params["max_position_size"] == 0.9 and one.since(orders) == []
+    with pytest.raises(NotDecided, match="nothing of YES is held"):
+        desk.service.orders.approve("YES", 2, actor="kim")
+    desk.edit("YES", params=params(max_position_size=1.2))
+    assert (one.state, one.generation) == ("held", 2)  # one approval is of one version
+
+
+def test_a_rejected_version_stays_so_until_the_file_is_edited(desk: Desk, trading: Any) -> None:
+    one = trading("NO")
+    desk.edit("NO", params=params(max_position_size=0.9))
+    assert desk.service.orders.reject("NO", 2, actor="kim", reason="too much").value == "rejected"
+    assert (one.state, one.text, one.condition("Applied")) == ("rejected", "too much", ("False", "Rejected"))
+    assert one.condition("Held") == ("False", "NothingHeld")
+    desk.engine.schedule("NO")
+    assert desk.engine.settled(WAIT_S) and one.state == "rejected"
+    orders = desk.service.orders
+    orders.override("NO", "params.max_daily_trades", 7, lasts=minutes(5), actor="kim", reason="")
+    assert desk.engine.settled(WAIT_S)
+    assert one.generation == 3 and one.condition("Applied") == ("False", "Rejected")  # the order is of another thing
+    desk.edit("NO", params=params(max_position_size=0.8))
+    assert (one.state, one.row["generations"]["file"]) == ("held", 4)
+
+
+def test_a_later_edit_takes_the_place_of_a_held_one(desk: Desk, trading: Any) -> None:
+    one = trading("EDITED")
+    desk.edit("EDITED", params=params(max_position_size=0.9))
+    desk.edit("EDITED", params=params(max_position_size=0.8))
+    assert (one.state, one.row["generations"]["file"], one.generation) == ("held", 3, 1)
+    with pytest.raises(NotDecided, match="EDITED@2 is not what is held: EDITED@3 is"):
+        desk.service.orders.approve("EDITED", 2, actor="kim")
+    desk.edit("EDITED", params=params(max_position_size=0.5))
+    one.took_over("live", "tighter")  # that needs nobody
+    states = [generation.state.value for generation in desk.manager.journal.generations.history("EDITED", 9)]
+    assert states == ["applied", "replaced", "replaced", "applied"]
+
+    desk.edit("EDITED", params=params(max_position_size=0.9))
+    desk.edit("EDITED", params=params(max_position_size=0.5))
+    assert (one.last.result.value, one.condition("Held"), one.condition("Applied")) == (
+        "unchanged", ("False", "NothingHeld"), ("True", "Applied"),
+    )  # fmt: skip
+    desk.edit("EDITED", params=params(max_position_size=0.9))
+    desk.edit("EDITED", params=params(max_position_size=-1))
+    assert one.state == "refused" and one.condition("Held") == ("False", "NothingHeld")
+
+
+def test_a_mixed_edit_is_held_as_a_whole_and_approved_as_a_whole(desk: Desk, trading: Any) -> None:
+    one = trading("MIXED")
+    desk.edit("MIXED", params=params(max_position_size=0.9, stop_loss=0.1), tags="[x]", description="More of it.")
+    assert one.state == "held"
+    assert one.runtime.params.stop_loss == 0.0 == one.version.spec.params.stop_loss
+    assert one.track.applied.description == "" and one.stored_params["stop_loss"] == 0.0
+    assert desk.service.orders.approve("MIXED", 2, actor="kim").value == "applied"
+    spec = one.version.spec
+    assert (spec.params.max_position_size, spec.params.stop_loss, spec.tags) == (0.9, 0.1, ("x",))
+
+
+def test_a_temporary_value_leaves_what_is_held_to_be_decided(desk: Desk, trading: Any) -> None:
+    one = trading("BOTH")
+    desk.edit("BOTH", params=params(max_position_size=0.9))
+    orders = desk.service.orders
+    assert orders.override("BOTH", "params.stop_loss", 0.2, lasts=minutes(5), actor="kim", reason="").value == "applied"
+    assert desk.engine.settled(WAIT_S)
+    assert (one.state, one.generation, one.runtime.params.stop_loss) == ("held", 3, 0.2)
+    newest = one.row["generations"]["file"]
+    assert newest == 4 and desk.service.orders.approve("BOTH", newest, actor="kim").value == "applied"
+    assert (one.version.spec.params.max_position_size, one.version.spec.params.stop_loss) == (0.9, 0.2)
+    desk.edit("BOTH", params=params(max_position_size=0.9, max_daily_trades=3))
+    with pytest.raises(RunnerError, match=r"this loosens params\.max_daily_trades") as caught:
+        orders.override("BOTH", "params.max_daily_trades", 9, lasts=minutes(5), actor="kim", reason="")
+    assert caught.value.exit_code is ExitCode.HELD
+
+
+def test_an_approval_waits_for_the_store_and_does_not_have_to_be_given_again(desk: Desk, trading: Any) -> None:
+    one = trading("LATER2")
+    desk.edit("LATER2", params=params(max_position_size=0.9))
+    with store_away():
+        assert desk.service.orders.approve("LATER2", 2, actor="kim").value == "waiting"
+        assert one.generation == 1
+    desk.later(2)
+    one.took_over("live", "looser")
+
+
+def test_an_approval_that_could_not_be_carried_out_is_not_one_of_the_next_edit(desk: Desk, trading: Any) -> None:
+    one = trading("SPENT")
+    desk.edit("SPENT", universe="[CALM, FLAT, NOSUCH]")
+    assert desk.service.orders.approve("SPENT", 2, actor="kim").value == "refused"
+    desk.edit("SPENT", universe="[CALM, FLAT, SAW]")
+    assert (one.state, one.generation) == ("held", 1)
+
+
+def test_a_plan_shows_what_would_be_held_and_applying_it_approves_it(desk: Desk, trading: Any) -> None:
+    one = trading("PLANNED")
+    row = desk.plan("PLANNED", params=params(max_position_size=0.9))
+    assert (row["action"], row["direction"], row["why"]) == (
+        "hold", "looser", "loosens params.max_position_size 0.6 → 0.9",
+    )  # fmt: skip
+    assert row["effect"]["orders"] == []
+    desk.edit("PLANNED", params=params(max_position_size=0.9))
+    plan = plan_view(desk.engine, desk.look_at_files(), ["PLANNED"])
+    assert check_fresh(desk.engine, desk.look_at_files(), plan) == ["PLANNED"]
+    desk.write("PLANNED", params=params(max_position_size=0.95))
+    with pytest.raises(StalePlan, match="the file of PLANNED has changed since the plan was made"):
+        check_fresh(desk.engine, desk.look_at_files(), plan)
+    desk.write("PLANNED", params=params(max_position_size=0.9))
+    assert desk.service.orders.apply_now("PLANNED", actor="kim").value == "applied"
+    one.took_over("live", "looser")
+    with pytest.raises(StalePlan, match="PLANNED runs generation 2 now"):
+        check_fresh(desk.engine, desk.look_at_files(), plan)
