@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from runner.broker import pacing
 from runner.broker.pacing import HistoryPacer, HistoryRules, Pacer, Priority, TokenBucket
 from runner.errors import PacingLimit
-from runner.model.clock import SystemClock
+from runner.model.clock import ManualClock
+
+START = datetime(2024, 1, 2, tzinfo=UTC)
 
 
 @settings(max_examples=60, deadline=None)
@@ -37,13 +40,14 @@ def test_tokens_come_back_with_time_and_never_exceed_the_burst() -> None:
 
 
 async def test_with_tokens_at_hand_nothing_waits() -> None:
-    pacer = Pacer(SystemClock(), rate_per_s=1, burst=3)
+    pacer = Pacer(ManualClock(START), rate_per_s=1, burst=3)
     assert [pacer.try_take() for _ in range(4)] == [True, True, True, False]
-    assert all(Pacer(SystemClock(), None).try_take() for _ in range(1000))
+    assert all(Pacer(ManualClock(START), None).try_take() for _ in range(1000))
 
 
 async def test_who_waits_is_served_by_urgency_then_in_order() -> None:
-    pacer = Pacer(SystemClock(), rate_per_s=500, burst=1)
+    clock = ManualClock(START)
+    pacer = Pacer(clock, rate_per_s=500, burst=1)
     pacer.try_take()
     served: list[str] = []
 
@@ -60,17 +64,24 @@ async def test_who_waits_is_served_by_urgency_then_in_order() -> None:
         (Priority.EXIT, "exit"),
         (Priority.CANCEL, "cancel"),
     ]
-    await asyncio.gather(*(one(priority, name) for priority, name in wanted))
+    pending = {asyncio.ensure_future(one(priority, name)) for priority, name in wanted}
+    await asyncio.sleep(0)
+    assert pacer.waiting == len(wanted)
+    while pending:  # a token for each of them, one after another
+        clock.set(clock.now() + timedelta(seconds=1))
+        _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
     assert served == ["cancel", "exit", "reduce", "entry 1", "entry 2", "status", "history"]
 
 
 async def test_a_waiter_that_gives_up_takes_no_slot(monkeypatch: pytest.MonkeyPatch) -> None:
-    pacer = Pacer(SystemClock(), rate_per_s=100, burst=1)
+    clock = ManualClock(START)
+    pacer = Pacer(clock, rate_per_s=100, burst=1)
     pacer.try_take()
     gone = asyncio.ensure_future(pacer.slot(Priority.CANCEL))
     stays = asyncio.ensure_future(pacer.slot(Priority.ENTRY))
     await asyncio.sleep(0)
     gone.cancel()
+    clock.set(clock.now() + timedelta(seconds=1))
     await stays
     assert pacer.waiting == 0
     monkeypatch.setattr(pacing, "MAX_WAITING", 0)
@@ -94,6 +105,6 @@ def test_historical_requests_keep_ibs_rules() -> None:
 
 
 async def test_longer_bars_are_not_held_back() -> None:
-    pacer = HistoryPacer(SystemClock())
+    pacer = HistoryPacer(ManualClock(START))
     for _ in range(100):
         await pacer.turn(request="same", contract="X", bar_seconds=60)
