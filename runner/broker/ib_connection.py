@@ -177,9 +177,11 @@ async def _connect(ib: Session, settings: IBSettings, client_id: int, fetch: Sta
             fetchFields=fetch,
         )
     )
+    is_up = False
     try:
         await asyncio.wait({connecting, refusal}, return_when=asyncio.FIRST_COMPLETED, timeout=4 * settings.timeout_s)
-        if connecting.done() and connecting.exception() is None and ib.isConnected():
+        is_up = connecting.done() and connecting.exception() is None and ib.isConnected()
+        if is_up:
             return
         error = await _why(connecting, refusal, settings)
     finally:
@@ -189,7 +191,7 @@ async def _connect(ib: Session, settings: IBSettings, client_id: int, fetch: Sta
         if not connecting.done():
             connecting.cancel()
             await asyncio.wait({connecting}, timeout=CLOSE_TIMEOUT_S)
-        if not ib.isConnected():
+        if not is_up:  # also when it came up in the moment in which the caller gave up: nobody would close it
             await disconnect(ib)
     raise error
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from broker_support import START, Bench, limit_buy, spin
 from scripted_peer import ScriptedPeer
 
+from runner.broker import ib_connection
 from runner.broker.clock import BrokerClock, follow
 from runner.broker.ib_connection import Heartbeat, IBSettings, account_of, connect_to_ib, disconnect
+from runner.broker.session import Session
 from runner.errors import ClientIdInUse, ExitCode, NotConnected, WrongAccount
 from runner.model.clock import ManualClock, SystemClock
 
@@ -44,6 +47,26 @@ async def test_a_list_without_its_end_is_not_connected(peer: ScriptedPeer, reque
     peer.unanswered_ends.add(request_)
     with pytest.raises(NotConnected):
         await connect_to_ib(IBSettings(port=peer.port, timeout_s=0.1), 3)
+
+
+async def test_a_caller_that_gives_up_as_the_session_comes_up_leaves_none_behind(
+    peer: ScriptedPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Session] = []
+
+    class GivenUp(Session):
+        async def connectAsync(self, *args: Any, **options: Any) -> Any:
+            made.append(self)
+            await super().connectAsync(*args, **options)
+            caller.cancel()
+            return self
+
+    monkeypatch.setattr(ib_connection, "Session", GivenUp)
+    caller = asyncio.ensure_future(connect_to_ib(IBSettings(port=peer.port, timeout_s=5), 3))
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    (session,) = made
+    assert session.client.conn.transport is None
 
 
 async def test_a_peer_that_closes_in_the_handshake_is_noticed_at_once() -> None:
