@@ -125,6 +125,11 @@ def check(process: Process, killed: str) -> int:
     return running
 
 
+def test_every_step_is_one_of_the_product() -> None:
+    """Only some of them are killed at in each run."""
+    assert [step for step, (owner, name, _) in STEPS.items() if not hasattr(owner, name)] == []
+
+
 def test_a_reload_that_is_killed_at_any_step_ends_as_the_file_says(projects: Callable[[], Project]) -> None:
     """Every start is the check of the kill before it."""
     editor = Editor()
