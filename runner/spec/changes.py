@@ -166,8 +166,9 @@ def changes(old: StrategySpec, new: StrategySpec) -> tuple[FieldChange, ...]:
     blocks = _BlockParams(old, new)
     found = []
     for path in dict.fromkeys([*after, *before]):
-        if before.get(path) != after.get(path) or (path in before) != (path in after):
-            found.append(_change(path, before.get(path), after.get(path), blocks))
+        stays = path in before and path in after
+        if before.get(path) != after.get(path) or not stays:
+            found.append(_change(path, before.get(path), after.get(path), blocks, stays=stays))
     return tuple(found)
 
 
@@ -196,8 +197,11 @@ class _BlockParams:
         return self._infos.get(path)
 
 
-def _change(path: str, old: Any, new: Any, blocks: _BlockParams) -> FieldChange:
+def _change(path: str, old: Any, new: Any, blocks: _BlockParams, *, stays: bool) -> FieldChange:
     apply, direction = _judged(path, old, new, blocks)
+    if not stays and blocks.get(path) is not None:
+        # The block came, went or is another one: its settings cannot be compared, only the block's coming and going.
+        direction = Direction.NEUTRAL
     return FieldChange(path=path, old=old, new=new, apply=apply, direction=direction)
 
 

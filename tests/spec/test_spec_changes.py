@@ -118,6 +118,21 @@ def test_a_symbol_that_is_described_differently_is_another_one() -> None:
     assert [(change.path, change.direction) for change in found] == [("universe.symbols[MSFT]", "looser")]
 
 
+@pytest.mark.parametrize("section", ["sizing", "signals", "exits"])
+def test_the_settings_of_a_block_that_comes_or_goes_have_no_direction_of_their_own(section: str) -> None:
+    changed = {
+        "sizing": ("sizing", {"use": "equal_weight"}),
+        "signals": ("signals", {"break": {"use": "donchian_breakout"}}),
+        "exits": ("exits.slow", {"use": "chandelier"}),
+    }[section]
+    old, new = spec_of(), spec_of(changed)
+    for found in (changes(old, new), changes(new, old)):
+        assert found and all(c.direction is Direction.NEUTRAL for c in found if ".with." in c.path), found
+    wanted = Direction.TIGHTER if section == "exits" else Direction.NEUTRAL  # an exit more, an exit less
+    assert direction_of(changes(old, new)) is wanted
+    assert direction_of(changes(new, old)) is reversed_changes(changes(old, new))[0].direction
+
+
 def test_one_looser_field_makes_the_whole_change_looser() -> None:
     found = changes(spec_of(), spec_of(("params.stop_loss", 0.01), ("params.max_daily_trades", 20)))
     assert {change.direction for change in found} == {"tighter", "looser"}
