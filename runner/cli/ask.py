@@ -29,7 +29,7 @@ def ask(
 
     Raises NothingYet when the state directory has no journal either.
     """
-    state_dir = settings.load_config().state_dir
+    state_dir = settings.find_state_dir()
     try:
         return call(state_dir, verb, **args)
     except NotRunning:

@@ -21,7 +21,7 @@ def change(settings: Settings, verb: str, name: str | None, *, everything: bool,
     if bool(name) == everything:
         raise click.UsageError("name one strategy, or say --all")
     target: dict[str, Any] = {"all": True} if everything else {"name": name}
-    state_dir = settings.load_config().state_dir
+    state_dir = settings.find_state_dir()
     said = reason or f"{verb} by {getpass.getuser()}"
     result = call(state_dir, verb, timeout_s=CHANGE_TIMEOUT_S, reason=said, **target, **more)
     if settings.json:

@@ -31,7 +31,7 @@ def drift(ctx: click.Context, name: str | None, exit_code: bool) -> None:
     not applied.
     """
     settings = ctx.ensure_object(Settings)
-    result = call(settings.load_config().state_dir, "drift", timeout_s=CHANGE_TIMEOUT_S, name=name)
+    result = call(settings.find_state_dir(), "drift", timeout_s=CHANGE_TIMEOUT_S, name=name)
     if settings.json:
         show_json(result)
     else:

@@ -35,7 +35,7 @@ def events(settings: Settings, follow: bool, since: int | None, limit: int | Non
     the last `seq` continues with --since and misses nothing.
     """
     if follow:
-        feed = stream(settings.load_config().state_dir, "events", follow=True, since=since)
+        feed = stream(settings.find_state_dir(), "events", follow=True, since=since)
     else:
         feed = kept(settings, since or 0)
     for event in islice(feed, limit):

@@ -14,7 +14,7 @@ from runner.cli.settings import Settings
 @click.pass_obj
 def metrics(settings: Settings) -> None:
     """Print metrics of reloads and of the watcher in the text format that Prometheus reads."""
-    result = call(settings.load_config().state_dir, "metrics")
+    result = call(settings.find_state_dir(), "metrics")
     if settings.json:
         show_json(result)
     else:

@@ -30,24 +30,28 @@ def plan(ctx: click.Context, names: tuple[str, ...], out: Path | None, exit_code
     Nothing is applied. The orders are those of a decision at this moment's prices, hooks not asked.
     """
     settings = ctx.ensure_object(Settings)
-    config = settings.load_config()
     if offline:
         from runner.cli.ask import read_journal
         from runner.manager.reload.offline import offline_plan
 
+        config = settings.load_config()
         result = read_journal(config.state_dir, lambda journal: offline_plan(config, journal, names))
     else:
-        result = call(config.state_dir, "plan", timeout_s=CHANGE_TIMEOUT_S, names=list(names))
+        result = call(settings.find_state_dir(), "plan", timeout_s=CHANGE_TIMEOUT_S, names=list(names))
     if out is not None:
         out.write_text(json.dumps({"plan_format": PLAN_FORMAT, **result}, indent=2) + "\n", encoding="utf-8")
+    deployment = result.get("config") or {"action": "none"}
     if settings.json:
         show_json(result)
     else:
         for line in result["strategies"]:
             click.echo("\n".join(_lines(line)))
+        if deployment["action"] != "none":
+            click.echo("\n".join(_config_lines(deployment)))
         count = result["changes"]
         click.echo(f"{count} {'strategy' if count == 1 else 'strategies'} would change. Nothing applied.")
-    ctx.exit(ExitCode.CHANGES if exit_code and result["changes"] else ExitCode.OK)
+    differs = result["changes"] or deployment["action"] != "none"
+    ctx.exit(ExitCode.CHANGES if exit_code and differs else ExitCode.OK)
 
 
 _ACTIONS = {
@@ -67,13 +71,7 @@ def _lines(line: dict[str, Any]) -> list[str]:
     head = f"{line['strategy']}: {_ACTIONS[line['action']]}"
     if line.get("why"):
         head += f": {line['why']}"
-    lines = [head]
-    widest = max((len(change["path"]) for change in line["changes"]), default=0)
-    for change in line["changes"]:
-        values = f"{_shown(change['old'])} → {_shown(change['new'])}"
-        lines.append(
-            f"  {change['path']:<{widest}}  {values:<28}  {change['apply']:<11}  {change['direction']}".rstrip()
-        )
+    lines = [head, *_changes(line["changes"])]
     lines += [f"  {text}" for text in line.get("problems", ())]
     if line.get("on_remove"):
         lines.append(f"  its file is gone; on_remove: {line['on_remove']}")
@@ -82,6 +80,32 @@ def _lines(line: dict[str, Any]) -> list[str]:
     elif line.get("effect_missing"):
         lines.append(f"  orders not known: {line['effect_missing']}")
     return lines
+
+
+def _changes(found: list[dict[str, Any]]) -> list[str]:
+    """A line for each field."""
+    widest = max((len(change["path"]) for change in found), default=0)
+    lines = []
+    for change in found:
+        hidden = change["old"] is None and change["new"] is None
+        values = "" if hidden else f"{_shown(change['old'])} → {_shown(change['new'])}"
+        lines.append(
+            f"  {change['path']:<{widest}}  {values:<28}  {change['apply']:<11}  {change['direction']}".rstrip()
+        )
+    return lines
+
+
+_CONFIG_ACTIONS = {
+    "apply": "would be applied",
+    "restart": "takes effect when the runner is started again",
+    "refuse": "is refused",
+}
+
+
+def _config_lines(config: dict[str, Any]) -> list[str]:
+    """What runner.yaml would change, for people."""
+    head = f"{config['file']}: {_CONFIG_ACTIONS[config['action']]}"
+    return [head, *_changes(config["changes"]), *(f"  {text}" for text in config["problems"])]
 
 
 def _effect(effect: dict[str, Any]) -> list[str]:

@@ -40,6 +40,20 @@ class Settings:
         config = load_config(self.config_file, Path.cwd())
         return config if self.state_dir is None else replace(config, state_dir=self.state_dir.absolute())
 
+    def find_state_dir(self) -> Path:
+        """Where the state of the runner is, for commands that ask it or look at what it keeps. A mistake in runner.yaml
+        does not keep anybody from stopping a strategy: it is noted, and the folder is read past it."""
+        from runner.spec.config import ConfigFileError, read_state_dir
+
+        if self.state_dir is not None:
+            return self.state_dir.absolute()
+        try:
+            return self.load_config().state_dir
+        except ConfigFileError as error:
+            found = read_state_dir(self.config_file, Path.cwd())
+            self.note(f"{error.message.splitlines()[0]}: runner validate shows what; asking the runner in {found}")
+            return found
+
     def terminal(self, *, error: bool = False) -> bool:
         """Whether tables and bars may be drawn on stdout (or stderr)."""
         if self.color == "always":

@@ -10,7 +10,7 @@ from runner.cli.ask import ask
 from runner.cli.group import Command
 from runner.cli.output import NOTHING, Column, moment, number, percent, show_json, show_table
 from runner.cli.settings import Settings
-from runner.cli.versions import generations
+from runner.cli.versions import IN_FORCE, generations
 
 COLUMNS = (
     Column("Strategy"),
@@ -50,7 +50,7 @@ def status(settings: Settings, name: str | None) -> None:
     for line in result["strategies"]:
         for text in notes(line.get("reload") or {}):
             click.echo(f"{line['name']}: {text}")
-    for text in watch_notes(result.get("watch") or {}):
+    for text in (*watch_notes(result.get("watch") or {}), *config_notes(result.get("config") or {})):
         click.echo(text)
     if result.get("warming"):
         click.echo(f"fetching history of {result['warming']}")
@@ -82,6 +82,11 @@ def watch_notes(watch: dict[str, Any]) -> list[str]:
     if held:
         found.append(f"{len(held)} files are missing and nothing is removed: runner approve --all-deletes")
     return found
+
+
+def config_notes(config: dict[str, Any]) -> list[str]:
+    """Why what runner.yaml says is not in force, if it is not."""
+    return [] if config.get("state", IN_FORCE) == IN_FORCE else [f"{config['file']}: {config['text']}"]
 
 
 def headline(result: dict[str, Any]) -> str:

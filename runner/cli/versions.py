@@ -15,6 +15,8 @@ from runner.cli.settings import Settings
 from runner.errors import ExitCode
 
 _TARGET = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)@([0-9]{1,9})\Z", re.ASCII)
+IN_FORCE = "InForce"
+"""State of runner.yaml when the runner does what it says."""
 COLUMNS = (Column("Strategy"), Column("State"), Column("Gen", "right"), Column("Note", folds=True))
 
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Kept with the version and shown by history.")
@@ -34,8 +36,7 @@ class Target(click.ParamType[tuple[str, int]]):
 
 def order(settings: Settings, verb: str, **args: Any) -> dict[str, Any]:
     """Ask the running runner to do something about versions, in the name of whoever runs this command."""
-    state_dir = settings.load_config().state_dir
-    return call(state_dir, verb, timeout_s=CHANGE_TIMEOUT_S, actor=getpass.getuser(), **args)
+    return call(settings.find_state_dir(), verb, timeout_s=CHANGE_TIMEOUT_S, actor=getpass.getuser(), **args)
 
 
 def show_strategies(settings: Settings, result: dict[str, Any]) -> int:
@@ -51,8 +52,11 @@ def show_strategies(settings: Settings, result: dict[str, Any]) -> int:
     held = result.get("deletions_held") or ()
     if held:
         settings.note(f"{len(held)} files are missing and nothing is removed: runner approve --all-deletes")
+    config = result.get("config") or {"state": IN_FORCE}
+    if config["state"] != IN_FORCE:
+        settings.note(f"{config['file']}: {config['text']}")
     states = {line.get("state") for line in result["strategies"]}
-    if "refused" in states:
+    if "refused" in states or config["state"] != IN_FORCE:
         return int(ExitCode.PROBLEMS)
     return int(ExitCode.HELD) if held or "held" in states else int(ExitCode.OK)
 

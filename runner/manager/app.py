@@ -18,15 +18,12 @@ from runner.broker.ib_connection import IBSettings
 from runner.errors import ConfigError, ExitCode, RunnerError
 from runner.manager.control import ControlServer
 from runner.manager.embedded_gateway import EmbeddedGateway
-from runner.manager.reload.decision import Loosening
 from runner.manager.reload.service import ReloadService
 from runner.manager.reload.settings import ReloadSettings
 from runner.manager.reload.starting import Start
 from runner.manager.reload.verbs import ReloadVerbs
 from runner.manager.strategy_manager import StrategyManager
 from runner.manager.verbs import Verbs
-from runner.manager.watch.machine import Settling
-from runner.manager.watch.watcher import WatchMode
 from runner.model.clock import SystemClock
 from runner.spec.config import GatewayConfig, RunnerConfig
 from runner.spec.deployment import Deployment
@@ -74,15 +71,7 @@ def run_daemon(
 def reloading(manager: StrategyManager) -> Iterator[ReloadService]:
     """The reload service of a manager; what it carries out has ended when the context is left."""
     config = manager.config
-    loosening = config.loosening or ("confirm" if config.ib.mode == "live" else "auto")
-    service = ReloadService(
-        manager,
-        deployment_of(config),
-        ReloadSettings(loosening=Loosening(loosening)),
-        SystemClock(),
-        mode=WatchMode(config.watch_mode),
-        settling=Settling(require_end_marker=config.require_end_marker),
-    )
+    service = ReloadService(manager, deployment_of(config), ReloadSettings(loosening=config.loosening), SystemClock())
     try:
         yield service
     finally:

@@ -76,6 +76,7 @@ class Verbs:
             "locked": manager.master.locked,
             "watching": self._reload.watching,
             "watch": self._reload.watch_view(),
+            "config": self._reload.config_file.view(),
             "strategies": rows,
         }
 

@@ -9,19 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 Apply: TypeAlias = Literal["meta", "live", "rebuild", "resubscribe", "restart", "identity", "process"]
 """What has to be done for a new value to count."""
 
-Direction: TypeAlias = Literal["smaller_is_tighter", "larger_is_tighter", "any_is_looser"]
+Direction: TypeAlias = Literal["smaller_is_tighter", "larger_is_tighter", "first_is_tightest", "any_is_looser"]
 """Which way a change lessens risk. A field of which nothing can be said has none."""
 
 Orders: TypeAlias = Literal[
     "none", "keep", "next_decision", "entry_cap", "entry_stop", "exits", "universe", "handover", "identity"
 ]
 """What happens to working orders and open positions."""
+
+
+class Loosening(StrEnum):
+    """What happens to a change that lets a strategy risk more. The stricter word first."""
+
+    CONFIRM = "confirm"
+    """It is held until an operator approves it."""
+    AUTO = "auto"
+    """It is applied like any other."""
+
 
 FIRST_VERSION = "0.1.0"
 """The version in which every field is that does not say otherwise."""
@@ -43,6 +54,7 @@ DIRECTION: Mapping[Direction, str] = MappingProxyType(
     {
         "smaller_is_tighter": "smaller is tighter: a lower number, fewer entries, false in place of true",
         "larger_is_tighter": "larger is tighter",
+        "first_is_tightest": "the word that is named first is the tightest, the last the loosest",
         "any_is_looser": "every change counts as looser, because nobody can tell what it does",
     }
 )
@@ -53,10 +65,11 @@ NEUTRAL = "neither way is tighter"
 
 
 def tighter(direction: Direction | None) -> str:
-    """Which way is tighter, in one word for a table: smaller, larger or never; empty when neither is."""
+    """Which way is tighter, in one word for a table: smaller, larger, first or never; empty when neither is."""
     words: Mapping[Direction | None, str] = {
         "smaller_is_tighter": "smaller",
         "larger_is_tighter": "larger",
+        "first_is_tightest": "first",
         "any_is_looser": "never",
     }
     return words.get(direction, "")

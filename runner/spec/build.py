@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.base_params import BaseParams
 from runner.blocks import CombineBlock, ExitBlock, Kind, NotLoaded, SignalBlock, SizingBlock, build
+from runner.model.annotations import Loosening
 from runner.model.bars import BarSize
 from runner.model.orders import TimeInForce
 from runner.spec.build_blocks import BlockBuilder
@@ -36,6 +37,7 @@ from runner.spec.spec import (
     ExecutionSpec,
     ExecutionStyle,
     OnRemove,
+    ReloadSpec,
     ScheduleSpec,
     StrategySpec,
     UniverseSpec,
@@ -150,6 +152,7 @@ class Builder:
             hooks=data.get("hooks", {}),
             hook_params=data.get("hook_params", {}),
             on_remove=OnRemove(data.get("on_remove", OnRemove.HOLD.value)),
+            reload=_reload(data.get("reload", {})),
             document=data,
             source=self.document.text,
             bases=self.bases,
@@ -283,6 +286,11 @@ def _warmups(
     if sizing is not None:
         needs[("sizing",)] = sizing.warmup
     return needs | {("exits", name): block.warmup for name, block in exits.items()}
+
+
+def _reload(said: Mapping[str, Any]) -> ReloadSpec:
+    loosening = said.get("loosening")
+    return ReloadSpec(loosening=None if loosening is None else Loosening(loosening))
 
 
 def spec_hash(document: Mapping[str, Any]) -> str:

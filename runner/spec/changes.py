@@ -114,6 +114,7 @@ def effective(spec: StrategySpec) -> dict[str, Any]:
     found |= {f"params.{name}": value for name, value in dataclasses.asdict(spec.params).items() if name != "universe"}
     found |= _fields("schedule", spec.schedule)
     found |= _fields("execution", spec.execution)
+    found |= _fields("reload", spec.reload)
     found |= {f"hooks.{point}": reference for point, reference in spec.hooks.items()}
     found |= {f"hook_params.{name}": _plain(value) for name, value in spec.hook_params.items()}
     return found
@@ -216,8 +217,23 @@ def _judged(path: str, old: Any, new: Any, blocks: _BlockParams) -> tuple[Apply,
     info = blocks.get(path) or _PARAMS.get(path)
     if info is not None:
         return info.apply, by_size(info.direction, old, new, zero_is_off=info.zero_is_off)
-    marks = _marks(path)
-    return marks.get("apply", "rebuild"), by_size(marks.get("direction"), old, new)
+    return judged_by(_field(path), old, new)
+
+
+def judged_by(field: Schema, old: Any, new: Any) -> tuple[Apply, Direction]:
+    """The class of a change of a field and its direction, as the field's schema declares them."""
+    marks: Mapping[str, Any] = field.get("x-runner", {})
+    declared = marks.get("direction")
+    apply: Apply = marks.get("apply", "rebuild")
+    if declared == "first_is_tightest":
+        return apply, _by_rank(field["enum"], old, new)
+    return apply, by_size(declared, old, new)
+
+
+def _by_rank(words: Sequence[str], old: Any, new: Any) -> Direction:
+    """The direction of a word, the tightest first. What is not said lies in the middle: something else decides."""
+    ranks: Mapping[Any, float] = {None: (len(words) - 1) / 2} | {word: float(i) for i, word in enumerate(words)}
+    return by_size("smaller_is_tighter", ranks[old], ranks[new])
 
 
 def by_size(declared: str | None, old: Any, new: Any, *, zero_is_off: bool = False) -> Direction:
@@ -259,14 +275,14 @@ _PARAMS: Mapping[str, ParamInfo] = {f"params.{info.name}": info for info in para
 _SCHEMA: Schema = strategy_schema()
 
 
-def _marks(path: str) -> Mapping[str, Any]:
-    """`x-runner` of the field at `path`, or of the nearest section above it that has one."""
+def _field(path: str) -> Schema:
+    """The schema of the field at `path`, or of the nearest section above it that says what a change of it takes."""
     schema: Any = _SCHEMA
-    marks: Mapping[str, Any] = {}
+    found: Schema = {}
     for part in path.split("."):
         below = schema.get("properties", {}).get(part)
         schema = below if below is not None else schema.get("additionalProperties")
         if not isinstance(schema, dict):
             break
-        marks = schema.get("x-runner", marks)
-    return marks
+        found = schema if "x-runner" in schema else found
+    return found

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from runner.errors import ConfigError
-from runner.spec.load import Document, Entry, Node, read_document, resolve_plain
+from runner.model.annotations import Loosening
+from runner.spec.load import Document, Entry, Node, parse_bytes, read_document, resolve_plain
 from runner.spec.problems import KeyPath, Problem, Span, error, in_order, whole_file
 from runner.spec.render import render_text
 
@@ -94,8 +95,7 @@ class RunnerConfig:
     strategies_python: tuple[Path, ...]
     plugins_allow: tuple[str, ...] = ()
     max_total_weight: float = 1.0
-    loosening: Literal["auto", "confirm"] | None = None
-    """None: confirm in mode live, else auto."""
+    loosening: Loosening = Loosening.AUTO
     watch_mode: Literal["auto", "inotify", "poll"] = "auto"
     require_end_marker: bool = False
     root: Node | None = field(default=None, repr=False, compare=False)
@@ -130,20 +130,40 @@ def load_config(path: Path | None, root: Path, *, env: Mapping[str, str] | None 
     if not file.exists():
         if path is not None:
             raise ConfigError(f"there is no file {path}", hint="name an existing runner.yaml, or leave --config out")
-        return _config({}, None, root, root, env, {})
-    document = read_document(file, file=_shown(file, root))
+        return _config({}, None, root, env, {})
+    return _judged(read_document(file, file=_shown(file, root)), file.absolute(), env)
+
+
+def read_state_dir(path: Path | None, root: Path) -> Path:
+    """The folder of the state that a runner.yaml with mistakes names, where that can still be made out; else the
+    default. The file is there."""
+    file = (path if path is not None else root / CONFIG_NAME).absolute()
+    document = read_document(file)
+    node = None if document.root is None else document.root.find(("state_dir",))
+    named = node.value if node is not None and isinstance(node.value, str) and "${" not in node.value else ".runner"
+    return Path(os.path.normpath(file.parent / named))
+
+
+def read_config(content: bytes, file: Path, *, shown: str, env: Mapping[str, str] | None = None) -> RunnerConfig:
+    """What a content of runner.yaml says. Paths in it are relative to the folder of `file`, which is not read; messages
+    call it `shown`. Raises as `load_config` does."""
+    env = os.environ if env is None else env
+    return _judged(parse_bytes(content, file=shown), file.absolute(), env)
+
+
+def _judged(document: Document, file: Path, env: Mapping[str, str]) -> RunnerConfig:
     problems = list(document.problems)
     node: Node | None = None
     if document.root is not None:
         replaced: dict[Span, str] = {}
-        node = _substitute(document.root, (), env, file.absolute().parent, problems, replaced)
+        node = _substitute(document.root, (), env, file.parent, problems, replaced)
         node, wrong = _judge(node)
         explained = {problem.span for problem in problems}
         problems += [_discreet(problem, replaced) for problem in wrong if problem.span not in explained]
     if node is None or any(problem.is_error for problem in problems):
         raise ConfigFileError(in_order(problems), {document.file: document.text})
     origin = _origin(node, document)
-    config = _config(node.data(), file.absolute(), file.absolute().parent, root, env, origin)
+    config = _config(node.data(), file, file.parent, env, origin)
     config = replace(config, root=node, source=document.text)
     problems += _rules(node, config)
     if any(problem.is_error for problem in problems):
@@ -261,7 +281,7 @@ def _port(text: str, variable: str) -> int:
 
 
 def _config(
-    data: Mapping[str, Any], file: Path | None, folder: Path, root: Path, env: Mapping[str, str], origin: dict[str, str]
+    data: Mapping[str, Any], file: Path | None, folder: Path, env: Mapping[str, str], origin: dict[str, str]
 ) -> RunnerConfig:
     def at(text: str) -> Path:
         return Path(os.path.normpath(folder / text))
@@ -284,6 +304,7 @@ def _config(
         if name in gateway:
             gateway[name] = _day(gateway[name])
     strategies = at(data.get("strategies_dir", "strategies.d"))
+    by_mode = Loosening.CONFIRM if ib.get("mode") == "live" else Loosening.AUTO
     python = data.get("strategies_python")
     return RunnerConfig(
         file=file,
@@ -294,7 +315,7 @@ def _config(
         strategies_dir=strategies,
         strategies_python=(strategies,) if python is None else tuple(at(text) for text in python),
         plugins_allow=tuple(data.get("plugins", {}).get("allow", ())),
-        loosening=data.get("reload", {}).get("loosening"),
+        loosening=Loosening(data.get("reload", {}).get("loosening", by_mode)),
         watch_mode=data.get("watch", {}).get("mode", "auto"),
         require_end_marker=data.get("watch", {}).get("require_end_marker", False),
         max_total_weight=float(data.get("portfolio", {}).get("max_total_weight", 1.0)),

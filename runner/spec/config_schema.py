@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.model.annotations import Direction
+from runner.model.annotations import Direction, Loosening
 from runner.spec.fields import DIALECT, Schema, annotated, choice, marks, text
 
 _PATH = r"^[^\x00-\x1f]+$"
 _ACCOUNT = r"^[A-Za-z0-9]{2,20}$"
 _DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _PROCESS = marks("process", "handover")
+_LIVE = marks("live", "none")
 
 
 def runner_schema() -> Schema:
@@ -42,12 +43,16 @@ def runner_schema() -> Schema:
                 "How changed files are taken over while the runner runs.",
                 {
                     "loosening": choice(
-                        "What happens to a change that lets a strategy risk more: auto applies it, confirm holds it "
-                        "for `runner approve`. When not said: confirm in mode live, else auto.",
-                        ["auto", "confirm"],
-                        apply="process",
+                        "What happens to a change that lets a strategy risk more: confirm holds it for `runner "
+                        "approve`, auto applies it. When not said: confirm in mode live, else auto. A strategy's own "
+                        "`reload.loosening` goes before it.",
+                        [word.value for word in Loosening],
+                        apply="live",
+                        orders="none",
+                        direction="first_is_tightest",
                     )
                 },
+                _LIVE,
             ),
             "watch": _mapping(
                 "How changes of files are found.",
@@ -57,7 +62,8 @@ def runner_schema() -> Schema:
                         "system does not tell; inotify listens also on file systems that others write to; poll only "
                         "scans.",
                         ["auto", "inotify", "poll"],
-                        apply="process",
+                        apply="live",
+                        orders="none",
                         default="auto",
                     ),
                     "require_end_marker": {
@@ -65,9 +71,10 @@ def runner_schema() -> Schema:
                         "default": False,
                         "description": "Whether a file counts only once its last line is `...`, YAML's own end mark: "
                         "for slow copies and network file systems.",
-                        "x-runner": {"apply": "process"},
+                        "x-runner": _LIVE,
                     },
                 },
+                _LIVE,
             ),
             "portfolio": _mapping(
                 "Limits over all strategies.",
@@ -79,9 +86,10 @@ def runner_schema() -> Schema:
                         "default": 1.0,
                         "description": "Largest sum of the target weights of all enabled strategies; `runner validate` "
                         "warns of more. 1 is the whole account, more is borrowed.",
-                        "x-runner": marks("meta", "none", "smaller_is_tighter", unit="fraction of account equity"),
+                        "x-runner": marks("live", "none", "smaller_is_tighter", unit="fraction of account equity"),
                     }
                 },
+                _LIVE,
             ),
             "plugins": _mapping(
                 "Code of your own.",
@@ -191,8 +199,8 @@ def _object(description: str, properties: Schema) -> Schema:
     return {"type": "object", "additionalProperties": False, "description": description, "properties": properties}
 
 
-def _mapping(description: str, properties: Schema) -> Schema:
-    return _object(description, properties) | {"x-runner": _PROCESS}
+def _mapping(description: str, properties: Schema, kept: Schema = _PROCESS) -> Schema:
+    return _object(description, properties) | {"x-runner": kept}
 
 
 def _text(description: str, *, pattern: str = _PATH, maximum: int = 0, **more: Any) -> Schema:

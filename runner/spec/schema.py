@@ -24,7 +24,7 @@ from pathlib import Path
 from runner.base_params import BaseParams
 from runner.blocks import Kind, json_schema
 from runner.catalog import BUILT_IN, Catalog
-from runner.model.annotations import Orders
+from runner.model.annotations import Loosening, Orders
 from runner.model.bars import BarSize
 from runner.model.instruments import SecType
 from runner.model.orders import TimeInForce
@@ -242,6 +242,23 @@ def _properties(catalog: Catalog) -> Schema:
             orders="none",
             default=OnRemove.HOLD.value,
         ),
+        "reload": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "loosening": choice(
+                    "What happens to a later change of this strategy that lets it risk more: confirm holds it for "
+                    "`runner approve`, auto applies it. When not said: as `reload.loosening` of runner.yaml says. "
+                    "What is in force decides, so to loosen this is itself a change that may be held.",
+                    [value.value for value in Loosening],
+                    apply="live",
+                    direction="first_is_tightest",
+                    examples=["confirm"],
+                )
+            },
+            "description": "How changes of this strategy are taken over while it runs.",
+            "x-runner": marks("live", "none"),
+        },
         "tests": cases_schema(),
     }
 

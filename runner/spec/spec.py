@@ -21,6 +21,7 @@ from runner.blocks import (
     SizingBlock,
     WeightBounds,
 )
+from runner.model.annotations import Loosening
 from runner.model.bars import BarSize
 from runner.model.instruments import InstrumentQuery
 from runner.model.orders import TimeInForce
@@ -141,6 +142,14 @@ class ExecutionSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadSpec:
+    """How changes of a strategy are taken over while it runs."""
+
+    loosening: Loosening | None = None
+    """None: as the deployment says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
     """What the blocks of a strategy say about themselves, for the rules: asked once, because some are foreign code."""
 
@@ -181,6 +190,7 @@ class StrategySpec:
     """Hook point → `package.module:function` or `package:name`."""
     hook_params: Mapping[str, Any]
     on_remove: OnRemove = OnRemove.HOLD
+    reload: ReloadSpec = ReloadSpec()
     document: Mapping[str, Any]
     """The file after `extends`, as plain data."""
     source: str

@@ -22,14 +22,16 @@ MAX_GUESSES = 3
 
 WHEN_READ = {
     "strategy": "A running runner takes over changes of strategy files by itself.",
-    "runner.yaml": "runner.yaml is read when the runner starts.",
+    "runner.yaml": "A running runner takes over an edit of runner.yaml in which every change is live; any other waits "
+    "for its next start.",
 }
 """File → when a change of it counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One thing that can be explained. `name` finds it and nothing else of its kind."""
+    """One thing that can be explained. `name` finds it and nothing else of its kind, but for the keys that strategy
+    files and runner.yaml both have."""
 
     kind: Literal["code", "field", "block", "reason"]
     name: str

@@ -76,6 +76,8 @@ ROWS = [
     ("universe.symbols", ["AAPL"], "universe.symbols[MSFT]", "resubscribe", "tighter"),
     ("bars.history", 300, "bars.history", "resubscribe", "neutral"),
     ("bars.regular_hours", False, "bars.regular_hours", "resubscribe", "neutral"),
+    ("reload", {"loosening": "confirm"}, "reload.loosening", "live", "tighter"),
+    ("reload", {"loosening": "auto"}, "reload.loosening", "live", "looser"),
     ("schedule.window", ["09:45", "15:30"], "schedule.window", "live", "tighter"),
     ("schedule.window", ["09:30", "15:50"], "schedule.window", "live", "looser"),
     ("schedule.window", ["09:45", "15:55"], "schedule.window", "live", "looser"),

@@ -6,21 +6,11 @@ Nothing is ever done in part: a change that loosens one cap and tightens another
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeAlias
 
-from runner.model.annotations import Apply
+from runner.model.annotations import Apply, Loosening
 from runner.spec.changes import Direction, FieldChange, changes, direction_of, strongest
 from runner.spec.spec import StrategySpec
-
-
-class Loosening(StrEnum):
-    """What happens to a change that lets a strategy risk more."""
-
-    AUTO = "auto"
-    """It is applied like any other."""
-    CONFIRM = "confirm"
-    """It is held until an operator approves it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +30,7 @@ class Situation:
     """What the strategy and its deployment are like now."""
 
     loosening: Loosening
+    """What the deployment does with changes that loosen; a strategy may say otherwise."""
     in_window: bool = False
     """The strategy may be sending orders at this time of day."""
 
@@ -124,7 +115,9 @@ def decide(running: StrategySpec | None, wanted: Wanted, situation: Situation) -
     if strongest(found) == "meta":
         return Keep(spec, found)
     loosens = direction_of(found) is Direction.LOOSER
-    if loosens and situation.loosening is Loosening.CONFIRM and not wanted.approved:
+    # What is in force decides, so that a version cannot approve of itself.
+    loosening = running.reload.loosening or situation.loosening
+    if loosens and loosening is Loosening.CONFIRM and not wanted.approved:
         return Hold(spec, found)
     if strongest(found) == "restart" and situation.in_window and not wanted.at_once:
         return Wait(spec, found)

@@ -22,7 +22,6 @@ from runner.manager.reload.decision import (
     Decision,
     Hold,
     Keep,
-    Loosening,
     Refuse,
     Situation,
     Wait,
@@ -36,6 +35,7 @@ from runner.manager.reload.observing import Observing
 from runner.manager.reload.removal import Removal
 from runner.manager.reload.settings import RETRY_LAST_S, ReloadSettings
 from runner.manager.reload.track import UNDECIDED, Goal, Track, Waiting
+from runner.model.annotations import Loosening
 from runner.model.clock import Clock
 from runner.model.events import Event, PhaseChanged, ReloadResult, StrategyPhase
 from runner.spec.deployment import Deployment
@@ -189,6 +189,15 @@ class ReloadEngine:
                 if name not in wanted and track.wanted is not None:
                     track.wanted = None
                     self.schedule(name)
+
+    def use(self, loosening: Loosening) -> None:
+        """What happens to changes that loosen, from now on. What is held, and need not be any more, is applied."""
+        with self._lock:
+            if self._settings.loosening is loosening:
+                return
+            self._settings = replace(self._settings, loosening=loosening)
+            for name in self._tracks:
+                self.schedule(name)
 
     def release_missing(self, name: str) -> None:
         """A strategy whose file was missing at the start is removed as any other whose file is gone."""

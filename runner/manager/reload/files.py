@@ -7,8 +7,10 @@ import json
 import pwd
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from runner.spec.folder import Loaded
+from runner.spec.load import parse_bytes
 from runner.spec.problems import Problem
 
 
@@ -39,6 +41,22 @@ def content(loaded: Loaded) -> str:
 def text_sha256(text: str) -> str:
     """Identifies the text of a file."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def keys_in(content: bytes) -> set[str]:
+    """The settings that a file says, by dotted path, whatever their values."""
+    root = parse_bytes(content, file="").root
+    return set(leaves(root.data())) if root is not None and root.is_mapping else set()
+
+
+def leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """Dotted path → value of everything in a document that is not a mapping itself."""
+    if isinstance(value, Mapping) and value:
+        found: dict[str, Any] = {}
+        for key, below in value.items():
+            found |= leaves(below, f"{path}.{key}" if path else str(key))
+        return found
+    return {path: value}
 
 
 def first_problem(problems: Sequence[Problem]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.errors import ConfigError
+from runner.manager.reload.files import leaves
 from runner.spec.changes import shown
 from runner.store.codec import time_text
 from runner.store.generations import Generation, GenerationState
@@ -110,13 +111,3 @@ def _value(generation: Generation, field: str) -> Any:
     for part in field.split("."):
         here = here.get(part) if isinstance(here, Mapping) else None
     return here
-
-
-def leaves(value: Any, path: str = "") -> dict[str, Any]:
-    """Dotted path → value of everything in a document that is not a mapping itself."""
-    if isinstance(value, Mapping) and value:
-        found: dict[str, Any] = {}
-        for key, below in value.items():
-            found |= leaves(below, f"{path}.{key}" if path else str(key))
-        return found
-    return {path: value}

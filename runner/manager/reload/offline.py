@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from runner.manager.reload.decision import Begin, Hold, Keep, Loosening, Situation, Wanted, decide
+from runner.manager.reload.decision import Begin, Hold, Keep, Situation, Wanted, decide
 from runner.manager.reload.plan import change_row
 from runner.manager.reload.track import overlaid
 from runner.spec.changes import changes, direction_of, strongest
@@ -19,7 +19,6 @@ from runner.store.journal import Journal
 def offline_plan(config: RunnerConfig, journal: Journal, names: Sequence[str]) -> dict[str, Any]:
     """Like `plan_view`, without the orders: those need prices and positions."""
     deployment = Deployment.of(config)
-    loosening = Loosening(config.loosening or ("confirm" if config.ib.mode == "live" else "auto"))
     folder = load_folder(config.strategies_dir, deployment=deployment)
     rows = []
     for loaded in folder.loaded:
@@ -31,7 +30,7 @@ def offline_plan(config: RunnerConfig, journal: Journal, names: Sequence[str]) -
             said = [f"{p.code} at {p.file}:{p.line}:{p.column}: {p.message}" for p in loaded.problems if p.is_error]
             rows.append(row | {"action": "refuse", "problems": said})
             continue
-        decision = decide(running, Wanted(spec=loaded.spec), Situation(loosening=loosening))
+        decision = decide(running, Wanted(spec=loaded.spec), Situation(loosening=config.loosening))
         found = () if running is None else changes(running, loaded.spec)
         row["changes"] = [change_row(change) for change in found]
         match decision:

@@ -1,19 +1,22 @@
 """Files, watcher and engine together: from the first look at the folder to the last.
 
 disk ──► Watcher ──settled contents──► Workspace ──folder──► ReloadEngine ──► strategies
+     └─► ConfigFile ──deployment──► all of them
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
+from runner.manager.reload.config_file import ConfigFile
 from runner.manager.reload.engine import ReloadEngine
-from runner.manager.reload.history import leaves
+from runner.manager.reload.files import keys_in
 from runner.manager.reload.orders import Orders
 from runner.manager.reload.settings import ReloadSettings
 from runner.manager.reload.starting import Start, Starting
@@ -34,6 +37,7 @@ from runner.manager.watch.scan import read_file, reason_of
 from runner.manager.watch.watcher import Watcher, WatchMode, WatchStatus
 from runner.model.clock import Clock
 from runner.spec.changes import Direction, changes, direction_of
+from runner.spec.config import RunnerConfig
 from runner.spec.deployment import Deployment
 from runner.spec.folder import Folder, Loaded, load_folder
 from runner.spec.load import parse_bytes
@@ -75,11 +79,9 @@ class ReloadService:
         deployment: Deployment,
         settings: ReloadSettings,
         system: Clock,
-        *,
-        mode: WatchMode = WatchMode.AUTO,
-        settling: Settling | None = None,
     ) -> None:
-        self.root = manager.config.strategies_dir
+        config = manager.config
+        self.root = config.strategies_dir
         self.engine = ReloadEngine(manager, deployment, settings, system)
         self.orders = Orders(self.engine)
         self._starting = Starting(self.engine)
@@ -91,11 +93,12 @@ class ReloadService:
         self._unreadable: dict[Path, str] = {}
         self._unsettled: dict[Path, str] = {}
         self._held: tuple[Path, ...] = ()
-        self._settling = settling or Settling()
+        self.config_file = ConfigFile(config, apply=self._configure, notice=manager.notice, system=system)
+        self._settling = Settling(require_end_marker=config.require_end_marker)
         self._machine = FileMachine(self._settling, read=read_file, is_risky=self._is_risky, identity=_name_in)
         self._watcher: Watcher | None = None
         self._system = system
-        self._mode = mode
+        self._mode = WatchMode(config.watch_mode)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -144,9 +147,11 @@ class ReloadService:
         if watch:
             self._watcher = Watcher(self.root, self._machine, self.on_events, clock=self._system, mode=self._mode)
             self._watcher.start()
+            self.config_file.start(self._mode)
 
     def close(self) -> None:
         """Ends both, and lets go of everybody who waits for them. May be called twice."""
+        self.config_file.close()
         self.engine.close()
         if self._watcher is not None:
             self._watcher.stop()
@@ -157,14 +162,16 @@ class ReloadService:
 
     def wake(self) -> None:
         """Look at the files now; from any thread, and from a signal handler."""
+        self.config_file.wake()
         if self._watcher is not None:
             self._watcher.wake()
 
     def rescan(self, timeout_s: float) -> bool:
         """Looks at the files now and waits until all that follows is done. False when something is still in the
         writing, or being carried out, after `timeout_s`."""
+        configured = self.config_file.rescan(timeout_s)
         if self._watcher is not None:
-            return self._watcher.settle(timeout_s) and self.engine.settled(timeout_s)
+            return self._watcher.settle(timeout_s) and self.engine.settled(timeout_s) and configured
         with self._lock:
             for path in self._files():
                 content = _content_of(path)
@@ -173,7 +180,22 @@ class ReloadService:
             for path in set(self._workspace.contents()) - set(self._files()):
                 self._workspace.remove(path)
             self.engine.wish(self._workspace.folder())
-        return self.engine.settled(timeout_s)
+        return self.engine.settled(timeout_s) and configured
+
+    def _configure(self, config: RunnerConfig) -> None:
+        """Puts in force what runner.yaml says now of how files are found and taken over, and what they are judged
+        against."""
+        with self._lock:
+            # How a file by itself is judged, and the versions that were, do not depend on the limits over all of them.
+            self._deployment = replace(self._deployment, max_total_weight=config.max_total_weight)
+            self._settling = replace(self._settling, require_end_marker=config.require_end_marker)
+            self._mode = WatchMode(config.watch_mode)
+        self._machine.use(self._settling)
+        self.config_file.use(self._mode)
+        if self._watcher is not None:
+            self._watcher.use(self._mode)
+            self._watcher.wake()
+        self.engine.use(config.loosening)
 
     def read_folder(self) -> Folder:
         """The folder as it is on disk at this moment, settled or not."""
@@ -277,7 +299,7 @@ class ReloadService:
             old = self._workspace.content(path)
             if old is None:
                 return True  # nobody knows yet how long it is going to be
-            if _keys(old) - _keys(content):
+            if keys_in(old) - keys_in(content):
                 return True
             for loaded in self._workspace.judged_with(path, content):
                 track = self.engine.tracks().get(loaded.name)
@@ -314,7 +336,7 @@ class ReloadService:
             lines.extend([f"# HELP {name} {about}", f"# TYPE {name} {kind}"])
             for labels, value in rows:
                 said = ",".join(f'{key}="{_escaped(str(word))}"' for key, word in labels.items())
-                lines.append(f"{name}{{{said}}} {value:.17g}")
+                lines.append(f"{name}{{{said}}} {value:.17g}" if said else f"{name} {value:.17g}")
 
         tracks = list(self.engine.tracks().values())
         family(
@@ -331,7 +353,12 @@ class ReloadService:
             for stage, value in (("file", newest), ("store", t.stored_generation), ("running", t.running)):
                 stages.append(({"strategy": t.name, "stage": stage}, float(value)))
         family("runner_spec_generation", "gauge", "Version of the file, in the store, and running.", stages)
-        blind = self._watcher.status().blind if self._watcher is not None else {}
+        family(
+            "runner_config_last_reload_success", "gauge", "1 when what runner.yaml says is in force.",
+            [({}, float(self.config_file.status.is_good))],
+        )  # fmt: skip
+        blind = Counter(self._watcher.status().blind if self._watcher is not None else {})
+        blind.update(self.config_file.blind)
         family(
             "runner_watch_blind_total", "counter", "Times that changes were found which nothing had announced.",
             [({"cause": cause}, float(count)) for cause, count in blind.items()],
@@ -369,12 +396,6 @@ def _changed_at(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _keys(content: bytes) -> set[str]:
-    """The settings that a file says, whatever their values."""
-    root = parse_bytes(content, file="").root
-    return set(leaves(root.data())) if root is not None and root.is_mapping else set()
 
 
 def _name_in(content: bytes) -> str | None:

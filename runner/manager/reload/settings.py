@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runner.manager.reload.decision import Loosening
+from runner.model.annotations import Loosening
 
 RETRY_FIRST_S, RETRY_LAST_S = 1.0, 60.0
 """How soon a version is tried again that has to wait: doubled from the first to the last."""

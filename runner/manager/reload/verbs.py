@@ -55,7 +55,8 @@ class ReloadVerbs:
         for name in names:
             if name not in {one.name for one in folder.loaded}:
                 self._service.engine.track(name)  # raises with the known names
-        return plan_view(self._service.engine, folder, names)
+        found = plan_view(self._service.engine, folder, names)
+        return found if names else found | {"config": self._service.config_file.plan()}
 
     async def apply(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Carries out a saved plan, or brings everything together now; what is held is approved by it."""
@@ -71,7 +72,8 @@ class ReloadVerbs:
         for name in names:
             if self._undecided(engine.track(name)):
                 service.orders.apply_now(name, actor=_actor(args), reason=_reason(args))
-        return self._results(names or sorted(engine.tracks())) | {"deletions_held": service.deletions_held}
+        found = self._results(names or sorted(engine.tracks())) | {"deletions_held": service.deletions_held}
+        return found if plan is not None else found | {"config": service.config_file.view()}
 
     def _undecided(self, track: Track) -> bool:
         """Whether something of it is held, waits, or could not be prepared though its file has no problems."""
@@ -84,7 +86,8 @@ class ReloadVerbs:
         settled = await asyncio.to_thread(self._service.rescan, RESCAN_TIMEOUT_S)
         name = args.get("name")
         names = [str(name)] if name else sorted(self._service.engine.tracks())
-        return self._results(names) | {"settled": settled, "deletions_held": self._service.deletions_held}
+        found = self._results(names) | {"settled": settled, "deletions_held": self._service.deletions_held}
+        return found if name else found | {"config": self._service.config_file.view()}
 
     async def announce(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """A text is about to be written into a strategy's file, by somebody who says why."""

@@ -43,10 +43,12 @@ warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
 
 
 class Hints:
-    """Calls `heard` when something may have changed under the folder that is watched, on a thread of its own."""
+    """Calls `heard` when something may have changed in the folder that is watched, on a thread of its own; `deep` when
+    its sub-folders count as well."""
 
-    def __init__(self, heard: Callable[[], None]) -> None:
+    def __init__(self, heard: Callable[[], None], *, deep: bool = True) -> None:
         self._handler = _Handler(heard)
+        self._deep = deep
         self._observer: BaseObserver | None = None
 
     @property
@@ -62,7 +64,7 @@ class Hints:
         except RuntimeError as exc:  # no more threads
             raise OSError(str(exc)) from exc
         try:
-            observer.schedule(self._handler, str(real), recursive=True, event_filter=WRITES)
+            observer.schedule(self._handler, str(real), recursive=self._deep, event_filter=WRITES)
             observer.start()
         except (OSError, RuntimeError) as exc:
             observer.stop()

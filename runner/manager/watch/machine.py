@@ -123,7 +123,7 @@ class FileMachine:
         is_risky: Callable[[Path, bytes], bool],
         identity: Callable[[bytes], str | None],
     ) -> None:
-        self._settings = settings
+        self._settings = self._next_settings = settings
         self._read = read
         self._is_risky = is_risky
         self._identity = identity
@@ -139,6 +139,10 @@ class FileMachine:
         self._hash_all_at: float | None = None
         self._hash_all = False
 
+    def use(self, settings: Settling) -> None:
+        """From the next scan on; what is in the writing is judged by them anew. From any thread."""
+        self._next_settings = settings
+
     def remember(self, path: Path, content: bytes) -> None:
         """Before the first scan: what was settled at `path` when a machine last ran. A file that has not changed since
         is no event, and one that is not there any more is judged like any that goes missing."""
@@ -149,6 +153,10 @@ class FileMachine:
     def observe(self, scan: Scan, now: float) -> tuple[FileEvent, ...]:
         """What follows from the folder being as `scan` says at `now` (seconds, never going back)."""
         self._now = now
+        if self._settings is not self._next_settings:
+            self._settings = self._next_settings
+            for file in self._files.values():
+                file.look_at = min(file.look_at, now) if file.phase is Phase.SETTLING else file.look_at
         hash_all = self._hash_all or self._hash_all_at is None or now >= self._hash_all_at
         if hash_all:
             self._hash_all, self._hash_all_at = False, now + self._settings.hash_all_s

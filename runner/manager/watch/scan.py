@@ -95,6 +95,22 @@ def take_scan(root: Path) -> Scan:
     return Scan(root=root, place=place, files=files, unreadable=unreadable)
 
 
+def take_scan_of(path: Path) -> Scan:
+    """Look at one file alone, whatever it is called. Never raises for what is there or is not."""
+    place = None
+    try:
+        place = find_place(path.parent)
+        info = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        unreadable = {path: "the link leads nowhere"} if path.is_symlink() else {}
+        return Scan(root=path.parent, place=place, files={}, unreadable=unreadable)
+    except OSError as exc:
+        return Scan(root=path.parent, place=place, files={}, unreadable={path: reason_of(exc)})
+    if not stat.S_ISREG(info.st_mode):
+        return Scan(root=path.parent, place=place, files={}, unreadable={path: "it is not a regular file"})
+    return Scan(root=path.parent, place=place, files={path: _stat_of(info)})
+
+
 def find_place(root: Path) -> Place:
     """Where `root` leads, and that it can be listed. Raises OSError."""
     real = Path(os.path.realpath(root))

@@ -17,7 +17,7 @@ from runner.manager.watch.events import FileEvent, Gone, Moved, Readable, Settle
 from runner.manager.watch.hints import Hints
 from runner.manager.watch.machine import FileMachine
 from runner.manager.watch.mounts import remote_type
-from runner.manager.watch.scan import Place, find_place, reason_of, take_scan
+from runner.manager.watch.scan import Place, Scan, find_place, reason_of, take_scan
 from runner.model.clock import Clock
 
 STOP_TIMEOUT_S = 5.0
@@ -78,7 +78,8 @@ class WatchStatus:
 
 class Watcher:
     """Scans the folder when the system hints at a change, when the machine needs it, and every `rescan_s` seconds all
-    the same; every `poll_s` while no hints are to be had.
+    the same; every `poll_s` while no hints are to be had. `scan` says what of the folder counts; what is not `deep`
+    needs no word of sub-folders.
 
     `on_events` is called on the watcher's thread with what followed from one scan, never with nothing. What it raises
     is logged, and the watcher goes on.
@@ -94,14 +95,17 @@ class Watcher:
         mode: WatchMode = WatchMode.AUTO,
         rescan_s: float = 5.0,
         poll_s: float = 1.0,
+        scan: Callable[[Path], Scan] = take_scan,
+        deep: bool = True,
     ) -> None:
         self._root = root
+        self._scan = scan
         self._machine = machine
         self._on_events = on_events
         self._clock = clock
         self._mode = WatchMode(mode)
         self._rescan_s, self._poll_s = rescan_s, poll_s
-        self._hints = Hints(self._heard)
+        self._hints = Hints(self._heard, deep=deep)
         self._place: Place | None = None
         """What the hints are about."""
         self._retry_hints_at = 0.0
@@ -111,6 +115,7 @@ class Watcher:
         # A SimpleQueue may be put to from a signal handler, whatever the interrupted thread is doing.
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._hinted = False
+        self._mode_changed = False
         self._approvals: queue.SimpleQueue[Future[tuple[Path, ...]]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._looked = threading.Condition()
@@ -130,6 +135,12 @@ class Watcher:
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(STOP_TIMEOUT_S)
         return not self._thread.is_alive()
+
+    def use(self, mode: WatchMode) -> None:
+        """Find changes in this way from now on. From any thread."""
+        if mode is not self._mode:
+            self._mode, self._mode_changed = mode, True
+            self.wake()
 
     def wake(self) -> None:
         """Scan now, without being told why. From any thread, and from a signal handler."""
@@ -212,7 +223,7 @@ class Watcher:
             self._hinted, self._announced, last_hint = False, True, self._clock.now()
         self._keep_hearing(self._clock.monotonic())
         began = self._clock.monotonic()
-        scan = take_scan(self._root)
+        scan = self._scan(self._root)
         events = self._machine.observe(scan, self._clock.monotonic())
         took_s = self._clock.monotonic() - began
         self._notice_silence(events)
@@ -261,6 +272,9 @@ class Watcher:
 
     def _keep_hearing(self, now: float) -> None:
         """See that hints come, and from the folder that is there now. Before the scan: later changes are heard."""
+        if self._mode_changed:
+            self._mode_changed = False
+            self._hear_anew()
         if self._mode is WatchMode.POLL:
             self._poll("so configured")
             return

@@ -12,7 +12,7 @@ from reload_blocks import with_touchy_block
 from reload_support import BOTH, CASH, HELD_ONLY, RESTING, START, Desk, One, write_prices
 
 from runner.gateway.settings import UNLIMITED
-from runner.manager.reload.decision import Loosening
+from runner.model.annotations import Loosening
 
 MakeDesk = Callable[..., Desk]
 

@@ -17,13 +17,13 @@ import pytest
 
 from runner.catalog import BUILT_IN, Catalog
 from runner.manager.app import first_look, start_all
-from runner.manager.reload.decision import Loosening
 from runner.manager.reload.engine import ReloadEngine
 from runner.manager.reload.plan import plan_view
 from runner.manager.reload.service import ReloadService
 from runner.manager.reload.settings import ReloadSettings
 from runner.manager.reload.track import Track
 from runner.manager.reload.verbs import track_row
+from runner.model.annotations import Loosening
 from runner.model.clock import ManualClock
 from runner.model.events import Filled, Notice, OrderPlaced, OrderRefused, Reloaded
 from runner.model.orders import OrderIntent, Purpose

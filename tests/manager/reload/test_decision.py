@@ -11,13 +11,13 @@ from runner.manager.reload.decision import (
     Change,
     Hold,
     Keep,
-    Loosening,
     Refuse,
     Situation,
     Wait,
     Wanted,
     decide,
 )
+from runner.model.annotations import Loosening
 from runner.spec.folder import load_text
 from runner.spec.spec import StrategySpec
 

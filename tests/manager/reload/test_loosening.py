@@ -9,9 +9,9 @@ import pytest
 from reload_support import WAIT_S, Desk, One, store_away
 
 from runner.errors import ExitCode, RunnerError
-from runner.manager.reload.decision import Loosening
 from runner.manager.reload.orders import NotDecided
 from runner.manager.reload.plan import StalePlan, check_fresh, plan_view
+from runner.model.annotations import Loosening
 
 
 def minutes(count: float) -> timedelta:
@@ -52,6 +52,8 @@ def trading(desk: Desk, begin: Any) -> Any:
         ("HSYM", {"universe": "[CALM, FLAT, SAW]"}, "loosens universe.symbols[SAW] – → {sec_type: STK"),
         ("HHOOK", {"hooks": "{before_orders: reload_hooks:half}"}, "loosens hooks.before_orders – → reload_hooks:half"),
         ("HMIXED", {"params": params(max_position_size=0.9, stop_loss=0.01)}, "loosens params.max_position_size 0.6"),
+        ("HSAYS", {"reload": "{loosening: auto}"}, "loosens reload.loosening – → auto"),
+        ("TSAYS", {"reload": "{loosening: confirm}"}, ""),
         ("TCAP", {"params": params(max_position_size=0.5)}, ""),
         ("TSTOP", {"params": params(stop_loss=0.1)}, ""),
         ("TSYM", {"universe": "[CALM]"}, ""),

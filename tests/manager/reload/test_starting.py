@@ -15,7 +15,7 @@ import pytest
 from reload_blocks import with_touchy_block
 from reload_support import RESTING, WAIT_S, Desk, One, write_row
 
-from runner.manager.reload.decision import Loosening
+from runner.model.annotations import Loosening
 from runner.store.arctic_manager import get_ac
 
 CAPPED = "{target_weight: 0.05, max_position_size: 0.6}"

@@ -8,10 +8,10 @@ import pytest
 from reload_support import RESTING, Desk, One, store_away
 
 from runner.errors import ConfigError
-from runner.manager.reload.decision import Loosening
 from runner.manager.reload.history import blame_view, diff_view, history_view
 from runner.manager.reload.orders import NotDecided
 from runner.manager.reload.verbs import ReloadVerbs
+from runner.model.annotations import Loosening
 from runner.store.arctic_manager import get_ac
 from runner.store.journal import Journal
 
