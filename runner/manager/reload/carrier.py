@@ -46,6 +46,11 @@ class Occasion:
     actor: str = ""
     reason: str = ""
 
+    @classmethod
+    def of(cls, generation: Generation) -> Occasion:
+        """As kept with a version."""
+        return cls(cause=generation.cause, actor=generation.actor, reason=generation.reason)
+
 
 class Overtaken(RunnerError):
     """A later edit has come while a version was being prepared."""

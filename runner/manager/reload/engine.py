@@ -297,8 +297,7 @@ class ReloadEngine:
             return
         spec = self.version(track, newest)
         if spec is not None:
-            occasion = Occasion(cause="rollback", actor=newest.actor, reason=newest.reason)
-            self.aim(track, spec, occasion, fresh=False)
+            self.aim(track, spec, Occasion.of(newest), fresh=False)
 
     # -- bringing together ---------------------------------------------------------------------------------------
 
@@ -487,12 +486,15 @@ class ReloadEngine:
             generations = self.manager.journal.generations
             row, newest = self.manager.strategies.get(name), generations.newest(name)
             rejected = newest is not None and newest.state is GenerationState.REJECTED
+            superseded = self.manager.journal.meta(_superseded_key(name)) or ""
+            if newest is not None and newest.spec_hash == superseded:
+                superseded = ""  # the rollback was cut short before it had a number: it has not happened
             found = self._tracks[name] = Track(
                 name=name,
                 newest=newest,
                 overlays=tuple(generations.overlays(name)),
                 stored_generation=0 if row is None else row.generation,
-                superseded=self.manager.journal.meta(_superseded_key(name)) or "",
+                superseded=superseded,
                 rejected=newest.spec_hash if newest is not None and rejected else "",
             )
         return found

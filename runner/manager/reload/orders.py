@@ -84,9 +84,15 @@ class Orders:
         with self._engine.turn(name) as track:
             spec = self._version(track, generation)
             occasion = Occasion(cause="rollback", actor=actor, reason=reason or f"back to generation {generation}")
+            before = track.superseded
+            # First, so that a rollback which is cut short is carried on by the next start, and not undone by the file.
+            aside = self._set_file_aside(track, spec)
             result = self._engine.aim(track, spec, occasion)
-            if result is not ReloadResult.REFUSED:
-                self._set_file_aside(track, spec, f"{name} runs generation {generation} again")
+            if result is ReloadResult.REFUSED:
+                self._engine.supersede(track, before)
+            elif aside:
+                text = f"{name} goes back to generation {generation}; its file says something else"
+                self._engine.manager.notice("rollback", text, name)
             return result
 
     def rollback_file(self, name: str, generation: int, *, actor: str, reason: str = "") -> Path:
@@ -176,11 +182,12 @@ class Orders:
         spec = None if track.wanted is None else track.wanted.spec
         return spec is not None and spec.spec_hash == generation.spec_hash
 
-    def _set_file_aside(self, track: Track, spec: StrategySpec, text: str) -> None:
+    def _set_file_aside(self, track: Track, spec: StrategySpec) -> bool:
+        """Whether the file says something else than this version: then it does not count until it is edited."""
         in_file = None if track.wanted is None else track.wanted.spec
-        if in_file is not None and in_file.spec_hash != spec.spec_hash:
-            self._engine.supersede(track, in_file.spec_hash)
-            self._engine.manager.notice("rollback", f"{text}; its file says something else", track.name)
+        differs = in_file is not None and in_file.spec_hash != spec.spec_hash
+        self._engine.supersede(track, in_file.spec_hash if in_file is not None and differs else "")
+        return differs
 
     def _end(self, track: Track, paths: Sequence[str], occasion: Occasion) -> ReloadResult:
         """The file's values hold again at these paths. The store says so first, or it would be honoured anew.

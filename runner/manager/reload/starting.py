@@ -11,7 +11,7 @@ from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Begin, Change, Hold
 from runner.manager.reload.files import by_name, content, owner
 from runner.manager.reload.removal import gone_text
-from runner.manager.reload.track import Goal, LastGood, Track, Trial
+from runner.manager.reload.track import UNDECIDED, Goal, LastGood, Track, Trial
 from runner.manager.reload.trials import NOT_USABLE
 from runner.model.events import ReloadResult
 from runner.spec.folder import Folder, Loaded
@@ -97,11 +97,22 @@ class Starting:
             self._engine.refuse(track, loaded, occasion)
             return self._as_before(track, NOT_USABLE)
         if loaded.spec.spec_hash == track.superseded and track.goal is not None:
+            return self._set_aside(track)
+        return self._aim(track, loaded.spec, occasion)
+
+    def _set_aside(self, track: Track) -> Start | None:
+        """A rollback has set the file aside. One that was cut short, or had to wait, is carried on."""
+        newest = track.newest
+        spec = None if newest is None or newest.state not in UNDECIDED else self._engine.version(track, newest)
+        if newest is None or spec is None:
             return self._as_before(track)
+        return self._aim(track, spec, Occasion.of(newest))
+
+    def _aim(self, track: Track, spec: StrategySpec, occasion: Occasion) -> Start | None:
         try:
-            standing = self._engine.in_place.standing(track, loaded.spec)
+            standing = self._engine.in_place.standing(track, spec)
         except SpecError as error:
-            self._engine.carrier.number(track, loaded.spec, GenerationState.REFUSED, occasion, text=error.message)
+            self._engine.carrier.number(track, spec, GenerationState.REFUSED, occasion, text=error.message)
             self._engine.carrier.report(track, ReloadResult.REFUSED, occasion, text=error.message)
             return self._as_before(track)
         start = self._decided(track, standing.goal, occasion)
