@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from reload_blocks import with_touchy_block
-from reload_support import RESTING, WAIT_S, Desk, One, write_row
+from reload_support import RESTING, WAIT_S, Desk, One, store_away, write_row
 
 from runner.model.annotations import Loosening
 from runner.store.arctic_manager import get_ac
@@ -38,7 +38,7 @@ class HandStrategy(BaseStrategy):
 
 HOLDING = (
     "INVALID", "NOBASE", "GONEHOLD", "GONEFLAT", "HELDUP", "LOOSENED", "TIGHTENED", "SAME", "FAILING", "ROLLED",
-    "STORED", "OVERRIDDEN", "REJECTED",
+    "STORED", "OVERRIDDEN", "REJECTED", "BACKHELD", "BACKWAITING",
 )  # fmt: skip
 """Hold CALM and have an entry in FLAT working when the runner ends."""
 
@@ -69,6 +69,11 @@ def before(desk: Desk) -> None:
     orders.rollback("ROLLED", 2, actor="kim")
     assert One(desk, "ROLLED").state == "held"
     orders.approve("ROLLED", 4, actor="kim")
+    desk.edit("BACKHELD", params=TIGHTER)
+    assert orders.rollback("BACKHELD", 2, actor="kim").value == "held"
+    desk.edit("BACKWAITING", params=CAPPED.replace("{", "{take_profit: 0.9, "))
+    with store_away():
+        assert orders.rollback("BACKWAITING", 2, actor="kim", reason="too far").value == "waiting"
     desk.edit("OVERRIDDEN", params=CAPPED)
     orders.override("OVERRIDDEN", "params.stop_loss", 0.2, lasts=timedelta(hours=5), actor="kim", reason="news")
     orders.override("OVERRIDDEN", "params.max_daily_trades", 3, lasts=timedelta(minutes=5), actor="kim", reason="")
@@ -222,6 +227,21 @@ def test_a_rolled_back_version_stays_until_the_file_is_edited(desk: Desk, one: O
     desk.edit("ROLLED", params="{target_weight: 0.05, max_position_size: 0.25}")
     one.took_over("live", "tighter")
     assert one.generation == 5
+
+
+@named("BACKHELD")
+def test_a_rollback_that_is_held_still_is(desk: Desk, one: One) -> None:
+    assert (one.state, one.generation, one.row["generations"]["file"]) == ("held", 3, 4)
+    assert desk.service.orders.approve("BACKHELD", 4, actor="kim").value == "applied"
+    assert one.generation == 4 and one.version.spec.params.max_position_size == 0.6
+    assert one.condition("Applied") == ("False", "RolledBack")
+
+
+@named("BACKWAITING")
+def test_a_rollback_that_had_to_wait_is_carried_on(one: One) -> None:
+    assert (one.state, one.generation) == ("applied", 4) and one.version.spec.params.take_profit == 0
+    assert (one.last.cause, one.last.actor, one.last.reason) == ("rollback", "kim", "too far")
+    assert one.condition("Applied") == ("False", "RolledBack")
 
 
 @named("STORED")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -51,6 +52,30 @@ def test_the_file_is_set_aside_by_a_rollback_until_it_is_edited(desk: Desk, begi
     assert one.version.spec.params.stop_loss == 0.15 and one.condition("Applied") == ("True", "Applied")
     desk.edit("ASIDE", params=params(stop_loss=0.2))  # it was put aside once, and counts again
     assert one.version.spec.params.stop_loss == 0.2
+
+
+def test_going_back_to_what_the_file_says_has_the_file_count_again(desk: Desk, begin: Any) -> None:
+    one = begin("AGAIN", params=params(stop_loss=0.1))
+    desk.edit("AGAIN", params=params(stop_loss=0.2))
+    desk.service.orders.rollback("AGAIN", 1, actor="kim")
+    assert desk.service.orders.rollback("AGAIN", 2, actor="kim").value == "applied"
+    assert one.generation == 4 and one.version.spec.params.stop_loss == 0.2
+    assert one.condition("Applied") == ("True", "Applied") and one.track.superseded == ""
+
+
+def test_a_rollback_that_is_refused_leaves_the_file_as_it_was(desk: Desk, begin: Any) -> None:
+    one = begin("NOTBACK", params=params(min_weight=0.08))
+    desk.edit("NOTBACK", params=params(min_weight=0.01))
+    day = timedelta(days=1)
+    desk.service.orders.override("NOTBACK", "params.target_weight", 0.05, lasts=day, actor="kim", reason="news")
+    running = one.generation
+    assert desk.service.orders.rollback("NOTBACK", 1, actor="kim").value == "refused"
+    assert one.generation == running and one.track.superseded == ""
+    assert one.version.spec.params.min_weight == 0.01 and one.version.spec.params.target_weight == 0.05
+    assert desk.service.orders.restore("NOTBACK", None, actor="kim").value == "applied"
+    assert one.version.spec.params.min_weight == 0.01 and one.version.spec.params.target_weight == 0.1
+    desk.edit("NOTBACK", params=params(min_weight=0.02))
+    assert one.version.spec.params.min_weight == 0.02 and one.condition("Applied") == ("True", "Applied")
 
 
 def test_a_rollback_into_the_file_goes_the_way_of_an_edit(desk: Desk, begin: Any) -> None:
