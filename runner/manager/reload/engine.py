@@ -453,6 +453,12 @@ class ReloadEngine:
             track.superseded = spec_hash
             self.manager.journal.set_meta(_superseded_key(track.name), spec_hash)
 
+    def conflict(self, track: Track, paths: tuple[str, ...]) -> None:
+        """These fields were changed in the file and in the store, to different values; that is kept over a restart."""
+        if track.conflicts != paths:
+            track.conflicts = paths
+            self.manager.journal.set_meta(_conflicts_key(track.name), " ".join(paths))
+
     # -- looking -------------------------------------------------------------------------------------------------
 
     def settled(self, timeout_s: float) -> bool:
@@ -495,6 +501,7 @@ class ReloadEngine:
                 overlays=tuple(generations.overlays(name)),
                 stored_generation=0 if row is None else row.generation,
                 superseded=superseded,
+                conflicts=tuple((self.manager.journal.meta(_conflicts_key(name)) or "").split()),
                 rejected=newest.spec_hash if newest is not None and rejected else "",
             )
         return found
@@ -522,3 +529,7 @@ def _occasion(track: Track, loaded: Loaded) -> Occasion:
 
 def _superseded_key(name: str) -> str:
     return f"superseded:{name}"
+
+
+def _conflicts_key(name: str) -> str:
+    return f"conflicts:{name}"

@@ -84,7 +84,8 @@ class InPlace:
         track.drift = ignored
         foreign = {one.path for one in found.ignored} | {one.path for one in track.overlays if one.source == STORE}
         before = track.conflicts
-        track.conflicts = tuple(path for path in dict.fromkeys((*before, *found.conflicts)) if path in foreign)
+        lasting = tuple(path for path in dict.fromkeys((*before, *found.conflicts)) if path in foreign)
+        self._engine.conflict(track, lasting)
         if (ignored and ignored != told) or set(track.conflicts) - set(before):
             text = f"not applied: {ignored}" if ignored else ""
             if track.conflicts:

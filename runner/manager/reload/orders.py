@@ -150,7 +150,8 @@ class Orders:
             foreign = [one.path for one in self._engine.carrier.rows.foreign(track)]
             honoured = [one.path for one in track.overlays if one.source == STORE]
             result = self._end(track, [*foreign, *honoured], Occasion(cause="store", actor=actor, reason=reason))
-            track.drift, track.conflicts = "", ()
+            track.drift = ""
+            self._engine.conflict(track, ())
             return result
 
     def adopt(self, name: str, paths: tuple[str, ...] = (), *, actor: str, reason: str = "") -> list[str]:

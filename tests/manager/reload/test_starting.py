@@ -38,7 +38,7 @@ class HandStrategy(BaseStrategy):
 
 HOLDING = (
     "INVALID", "NOBASE", "GONEHOLD", "GONEFLAT", "HELDUP", "LOOSENED", "TIGHTENED", "SAME", "FAILING", "ROLLED",
-    "STORED", "OVERRIDDEN", "REJECTED", "BACKHELD", "BACKWAITING",
+    "STORED", "OVERRIDDEN", "REJECTED", "BACKHELD", "BACKWAITING", "BOTH",
 )  # fmt: skip
 """Hold CALM and have an entry in FLAT working when the runner ends."""
 
@@ -74,6 +74,10 @@ def before(desk: Desk) -> None:
     desk.edit("BACKWAITING", params=CAPPED.replace("{", "{take_profit: 0.9, "))
     with store_away():
         assert orders.rollback("BACKWAITING", 2, actor="kim", reason="too far").value == "waiting"
+    with get_ac(desk.manager.config.store_uri) as store:
+        write_row(store, "BOTH", params={"take_profit": 0.5})
+    desk.edit("BOTH", params=CAPPED.replace("{", "{take_profit: 0.7, "))
+    assert One(desk, "BOTH").condition("Drifted") == ("True", "Conflict")
     desk.edit("OVERRIDDEN", params=CAPPED)
     orders.override("OVERRIDDEN", "params.stop_loss", 0.2, lasts=timedelta(hours=5), actor="kim", reason="news")
     orders.override("OVERRIDDEN", "params.max_daily_trades", 3, lasts=timedelta(minutes=5), actor="kim", reason="")
@@ -254,6 +258,15 @@ def test_a_cap_that_was_tightened_in_the_store_meanwhile_holds(desk: Desk, one: 
     assert one.track.drift == "params.risk_per_trade 0.01 → 0.02"  # in vain, and not lost
     kept = {overlay.path: overlay.value for overlay in desk.manager.journal.generations.overlays("STORED")}
     assert kept == {"params.max_position_size": 0.2, "params.max_daily_loss": 0.5}
+
+
+@named("BOTH")
+def test_what_file_and_store_disagree_about_is_still_undecided(desk: Desk, one: One) -> None:
+    assert one.condition("Drifted") == ("True", "Conflict")
+    assert one.version.spec.params.take_profit == 0.0
+    desk.edit("BOTH", params=CAPPED.replace("{", "{take_profit: 0.8, "))
+    desk.service.orders.revert("BOTH", actor="kim")
+    assert one.version.spec.params.take_profit == 0.8 and one.condition("Drifted")[0] == "False"
 
 
 @named("OVERRIDDEN")
