@@ -299,14 +299,14 @@ def test_what_others_write_into_the_store_is_not_written_over_by_another_strateg
     assert project.say("revert", "HOLD").code == 0
 
 
-SAMPLE = re.compile(r"(runner_[a-z_]+)\{((?:[a-z]+=\"[^\"]*\",?)*)\} ([0-9.e+]+)")
+SAMPLE = re.compile(r"(runner_[a-z_]+)(?:\{((?:[a-z]+=\"[^\"]*\",?)*)\})? ([0-9.e+]+)")
 
 
 def test_metrics_are_in_the_format_that_prometheus_reads(running: Process) -> None:
     lines = running.project.say("metrics").out.splitlines()
     families = {line.split()[2]: line.split()[3] for line in lines if line.startswith("# TYPE")}
     assert families["runner_watch_blind_total"] == "counter"
-    values: dict[tuple[str, str], float] = {}
+    values: dict[tuple[str, str | None], float] = {}
     for line in lines:
         if not line.startswith("#"):
             found = SAMPLE.fullmatch(line)
@@ -317,6 +317,7 @@ def test_metrics_are_in_the_format_that_prometheus_reads(running: Process) -> No
     for stage, generation in (("file", file), ("store", store), ("running", ran)):
         assert values["runner_spec_generation", f'strategy="SWING",stage="{stage}"'] == generation
     assert values["runner_spec_last_reload_success", 'strategy="HOLD"'] == 1
+    assert values["runner_config_last_reload_success", None] == 1
 
 
 def test_hangup_has_the_files_looked_at(running: Process) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from runner.errors import ContractNotFound, HookError, NoMarketData, RunnerError, SpecError
+from runner.manager.reload.files import within
 from runner.portfolio.fx_cache import CurrencyWithoutRate
 from runner.spec.folder import Loaded
 from runner.spec.problems import KeyPath, Span
@@ -14,14 +16,14 @@ from runner.spec.universe import symbol_places
 _BLOCK = re.compile(r"in (signal|exit) ([A-Za-z][A-Za-z0-9_]*) |in (combine|sizing) ")
 
 
-def explained(error: Exception, loaded: Loaded | None, spec: StrategySpec) -> str:
+def explained(error: Exception, loaded: Loaded | None, spec: StrategySpec, root: Path) -> str:
     """The error in words, with file, line and column where the file is at fault. `loaded` is the file that `spec` is
-    of, when it is known."""
+    of, when it is known, `root` the strategies folder."""
     said = error.message if isinstance(error, RunnerError) else f"{type(error).__name__}: {error}"
     notes = "; ".join(getattr(error, "__notes__", ()))
     text = f"{said} ({notes})" if notes else said
     span = None if loaded is None or loaded.spec is None else _span(error, loaded, spec)
-    return text if span is None else f"at {span.file}:{span.line}:{span.column}: {text}"
+    return text if span is None else f"at {within(span.file, root)}:{span.line}:{span.column}: {text}"
 
 
 def _span(error: Exception, loaded: Loaded, spec: StrategySpec) -> Span | None:

@@ -243,11 +243,10 @@ class Carrier:
         track.waiting = track.approval = None
         return self.report(track, ReloadResult.REFUSED, occasion, changes, text)
 
-    @staticmethod
-    def _explained(track: Track, goal: Goal, error: Exception) -> str:
+    def _explained(self, track: Track, goal: Goal, error: Exception) -> str:
         loaded = track.wanted
         of_file = loaded is not None and loaded.spec is not None and loaded.spec.spec_hash == goal.file.spec_hash
-        return explained(error, loaded if of_file else None, goal.file)
+        return explained(error, loaded if of_file else None, goal.file, self._root)
 
     def wait(
         self,

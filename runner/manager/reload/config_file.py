@@ -171,7 +171,7 @@ class ConfigFile:
         try:
             wanted = read_config(content, self.path, shown=self._in_force.shown)
         except ConfigFileError as error:
-            text = f"not taken over: {first_problem(error.problems)}"
+            text = f"not taken over: {first_problem(error.problems, self.path.parent)}"
             return ConfigStatus(state=ConfigState.PROBLEMS, text=text, at=now)
         except ConfigError as error:
             return ConfigStatus(state=ConfigState.PROBLEMS, text=f"not taken over: {error.message}", at=now)
@@ -221,7 +221,10 @@ class ConfigFile:
         except OSError as error:
             return row | {"action": "refuse", "problems": [f"it cannot be read: {reason_of(error)}"]}
         except ConfigFileError as error:
-            return row | {"action": "refuse", "problems": [first_problem(error.problems)]}
+            return row | {
+                "action": "refuse",
+                "problems": [first_problem(error.problems, self.path.parent)],
+            }
         except ConfigError as error:
             return row | {"action": "refuse", "problems": [error.message]}
         fixed = {change.path for change in found if change.apply == "process"}

@@ -379,7 +379,7 @@ class ReloadEngine:
 
     def refuse(self, track: Track, loaded: Loaded, occasion: Occasion) -> None:
         """The file has problems. What runs goes on."""
-        text, newest = first_problem(loaded.problems), track.newest
+        text, newest = first_problem(loaded.problems, self.root), track.newest
         known = newest is not None and newest.state is GenerationState.REFUSED
         if not known or newest is None or newest.content_sha != track.judged:
             track.newest = self.manager.journal.generations.add(
@@ -492,18 +492,17 @@ class ReloadEngine:
             generations = self.manager.journal.generations
             row, newest = self.manager.strategies.get(name), generations.newest(name)
             rejected = newest is not None and newest.state is GenerationState.REJECTED
-            superseded = self.manager.journal.meta(_superseded_key(name)) or ""
-            if newest is not None and newest.spec_hash == superseded:
-                superseded = ""  # the rollback was cut short before it had a number: it has not happened
             found = self._tracks[name] = Track(
                 name=name,
                 newest=newest,
                 overlays=tuple(generations.overlays(name)),
                 stored_generation=0 if row is None else row.generation,
-                superseded=superseded,
+                superseded=self.manager.journal.meta(_superseded_key(name)) or "",
                 conflicts=tuple((self.manager.journal.meta(_conflicts_key(name)) or "").split()),
                 rejected=newest.spec_hash if newest is not None and rejected else "",
             )
+            if newest is not None and newest.spec_hash == found.superseded:
+                self.supersede(found, "")  # a rollback that was cut short before it had a number has not happened
         return found
 
     @property

@@ -59,12 +59,22 @@ def leaves(value: Any, path: str = "") -> dict[str, Any]:
     return {path: value}
 
 
-def first_problem(problems: Sequence[Problem]) -> str:
+def within(file: Path | str, root: Path) -> str:
+    """What people call a file: `strategies.d/trend.yaml`, when it is in the strategies folder."""
+    path = Path(file)
+    return path.relative_to(root.parent).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def placed(problem: Problem, root: Path) -> str:
+    """A problem in one line, with its place."""
+    return f"{problem.code} at {within(problem.file, root)}:{problem.line}:{problem.column}: {problem.message}"
+
+
+def first_problem(problems: Sequence[Problem], root: Path) -> str:
     """The first error with its place, and how many more there are."""
     errors = [problem for problem in problems if problem.is_error]
-    first = errors[0]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{first.code} at {first.file}:{first.line}:{first.column}: {first.message}{more}"
+    return f"{placed(errors[0], root)}{more}"
 
 
 def owner(path: Path) -> str:

@@ -46,9 +46,10 @@ class Observing:
         text = "" if newest is None else newest.text
         if waiting is not None and waiting.tries > 1:
             text = f"{waiting.text} (tried {waiting.tries} times)"
+        root = self._manager.config.strategies_dir
         return Facts(
             has_file=loaded is not None,
-            problem="" if loaded is None or spec is not None else first_problem(loaded.problems),
+            problem="" if loaded is None or spec is not None else first_problem(loaded.problems, root),
             newest=track.running if newest is None else newest.generation,
             state=None if newest is None else newest.state,
             text=text,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runner.manager.reload.decision import Begin, Hold, Keep, Situation, Wanted, decide
+from runner.manager.reload.files import placed
 from runner.manager.reload.plan import change_row
 from runner.manager.reload.track import overlaid
 from runner.spec.changes import changes, direction_of, strongest
@@ -27,7 +28,7 @@ def offline_plan(config: RunnerConfig, journal: Journal, names: Sequence[str]) -
         running, number = _ran_last(config, journal, deployment, loaded.name)
         row: dict[str, Any] = {"strategy": loaded.name, "file": loaded.path.name, "running": number, "changes": []}
         if loaded.spec is None:
-            said = [f"{p.code} at {p.file}:{p.line}:{p.column}: {p.message}" for p in loaded.problems if p.is_error]
+            said = [placed(problem, config.strategies_dir) for problem in loaded.problems if problem.is_error]
             rows.append(row | {"action": "refuse", "problems": said})
             continue
         decision = decide(running, Wanted(spec=loaded.spec), Situation(loosening=config.loosening))

@@ -16,7 +16,7 @@ from runner.manager.reload.decision import (
     Wait,
 )
 from runner.manager.reload.engine import ReloadEngine
-from runner.manager.reload.files import content
+from runner.manager.reload.files import content, placed
 from runner.manager.reload.track import Goal
 from runner.model.money import CENT
 from runner.model.orders import Purpose
@@ -62,7 +62,7 @@ def plan_row(engine: ReloadEngine, loaded: Loaded) -> dict[str, Any]:
         "changes": [],
     }
     if loaded.spec is None:
-        problems = [f"{p.code} at {p.file}:{p.line}:{p.column}: {p.message}" for p in loaded.problems if p.is_error]
+        problems = [placed(problem, engine.root) for problem in loaded.problems if problem.is_error]
         return row | {"action": "refuse", "problems": problems}
     try:
         goal = Goal.of(loaded.spec) if track is None else engine.in_place.standing(track, loaded.spec).goal

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from runner.manager.reload.config_file import ConfigFile
 from runner.manager.reload.engine import ReloadEngine
-from runner.manager.reload.files import keys_in
+from runner.manager.reload.files import first_problem, keys_in, within
 from runner.manager.reload.orders import Orders
 from runner.manager.reload.settings import ReloadSettings
 from runner.manager.reload.starting import Start, Starting
@@ -34,12 +34,12 @@ from runner.manager.watch.events import (
 )
 from runner.manager.watch.machine import FileMachine, Settling
 from runner.manager.watch.scan import read_file, reason_of
-from runner.manager.watch.watcher import Watcher, WatchMode, WatchStatus
+from runner.manager.watch.watcher import Watcher, WatchMode
 from runner.model.clock import Clock
 from runner.spec.changes import Direction, changes, direction_of
 from runner.spec.config import RunnerConfig
 from runner.spec.deployment import Deployment
-from runner.spec.folder import Folder, Loaded, load_folder
+from runner.spec.folder import Folder, load_folder
 from runner.spec.load import parse_bytes
 from runner.spec.names import FileRole, role_of, walk
 from runner.spec.workspace import Workspace
@@ -203,7 +203,7 @@ class ReloadService:
 
     def approve_deletions(self) -> list[str]:
         """Lets the files be gone that went missing many at once."""
-        released = [path.as_posix() for path in self._watcher.approve_deletions()] if self._watcher else []
+        released = [self._shown(path) for path in self._watcher.approve_deletions()] if self._watcher else []
         for name in sorted(self._starting.missing):
             self._starting.missing.discard(name)
             if self.engine.track(name).wanted is None:
@@ -215,7 +215,7 @@ class ReloadService:
     def deletions_held(self) -> list[str]:
         """Files, and strategies whose files were missing at the start, that are not let go of without an approval."""
         missing = (name for name in sorted(self._starting.missing) if self.engine.track(name).wanted is None)
-        return [*(path.as_posix() for path in self._held), *missing]
+        return [*(self._shown(path) for path in self._held), *missing]
 
     # -- what the watcher says -----------------------------------------------------------------------------------
 
@@ -248,12 +248,12 @@ class ReloadService:
                 return True
             case Unreadable(path=path, reason=reason):
                 self._unreadable[path] = reason
-                self._notice("unreadable", f"{path} cannot be read: {reason}; what was read last is kept")
+                self._notice("unreadable", f"{self._shown(path)} cannot be read: {reason}; what was read last is kept")
             case Readable(path=path):
                 self._unreadable.pop(path, None)
             case Unsettled(path=path, waiting=waiting):
                 self._unsettled[path] = waiting.value
-                self._notice("unsettled", f"{path} is not taken in: {waiting.value}")
+                self._notice("unsettled", f"{self._shown(path)} is not taken in: {waiting.value}")
             case MassDeletionHeld(paths=paths):
                 self._held = paths
                 self._notice(
@@ -277,7 +277,7 @@ class ReloadService:
         for path, pending in list(self._pending.items()):
             before = {one.path: one for one in self._workspace.folder().loaded}
             broken = {
-                one.name or one.path.name: _first_error(one)
+                one.name or one.path.name: first_problem(one.problems, self.root)
                 for one in self._workspace.judged_with(path, pending.content)
                 if one.spec is None and before[one.path].spec is not None
             }
@@ -322,11 +322,14 @@ class ReloadService:
             "last_scan": _iso(status.last_scan) if status is not None else None,
             "files": len(self._workspace.contents()) if status is None else status.files,
             "blind": {} if status is None else dict(status.blind),
-            "unreadable": {path.as_posix(): reason for path, reason in self._unreadable.items()},
-            "settling": _settling(status),
+            "unreadable": {self._shown(path): reason for path, reason in self._unreadable.items()},
+            "settling": {self._shown(path): why.value for path, why in (status.settling if status else {}).items()},
             "deletions_held": self.deletions_held,
-            "bases_refused": {path.as_posix(): pending.text for path, pending in self._pending.items()},
+            "bases_refused": {self._shown(path): pending.text for path, pending in self._pending.items()},
         }
+
+    def _shown(self, path: Path) -> str:
+        return within(path, self.root)
 
     def metrics(self) -> str:
         """In the text format that Prometheus reads."""
@@ -370,10 +373,6 @@ def _is_in_force(track: Track) -> bool:
     return track.newest is None or track.newest.generation == track.running
 
 
-def _settling(status: WatchStatus | None) -> dict[str, str]:
-    return {} if status is None else {path.as_posix(): waiting.value for path, waiting in status.settling.items()}
-
-
 def _iso(at: Any) -> str | None:
     return None if at is None else str(at.isoformat())
 
@@ -403,8 +402,3 @@ def _name_in(content: bytes) -> str | None:
     root = parse_bytes(content, file="").root
     name = root.child("name") if root is not None else None
     return name.value if name is not None and isinstance(name.value, str) else None
-
-
-def _first_error(loaded: Loaded) -> str:
-    problem = next(problem for problem in loaded.problems if problem.is_error)
-    return f"{problem.code} at {problem.file}:{problem.line}:{problem.column}: {problem.message}"

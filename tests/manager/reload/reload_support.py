@@ -171,6 +171,10 @@ class Desk:
     def path(self, name: str) -> Path:
         return self.folder / f"{name.lower()}.yaml"
 
+    def shown(self, name: str) -> str:
+        """What messages call its file."""
+        return f"{self.folder.name}/{self.path(name).name}"
+
     def write(self, name: str, **sections: str) -> Path:
         """Changes sections of a strategy's file; those that it has said before stay. Nobody is told."""
         self.sections[name] = self.sections.get(name, {}) | sections

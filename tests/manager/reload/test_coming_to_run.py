@@ -53,7 +53,7 @@ def came_to(desk: Desk, one: One, *, condition: str, status: str, reason: str) -
 def test_a_new_file_that_cannot_run_is_refused_at_its_line_and_runs_once_it_is_mended(desk: Desk, begin: Any) -> None:
     one = begin("NEWBAD", universe="[CALM, NOSUCH]")
     assert (one.state, one.last.result.value, one.track.running) == ("refused", "refused", 0)
-    assert one.text.startswith(f"at {desk.path('NEWBAD')}:3:18: ") and "NOSUCH" in one.text
+    assert one.text.startswith(f"at {desk.shown('NEWBAD')}:3:18: ") and "NOSUCH" in one.text
     assert one.condition("Warm") == ("False", "Failed") and one.condition("Ready") == ("False", "Failed")
     desk.edit("NEWBAD", universe="[CALM, FLAT]")
     assert one.last.result.value == "applied" and one.generation == 2 and one.phase == "Running"
@@ -140,7 +140,7 @@ def test_a_version_that_fails_after_a_long_warm_up_is_refused_then(desk: Desk, b
     symbols.append("NOSUCH")
     listed.set()
     assert desk.settles(lambda: one.state == "refused") and desk.engine.settled(WAIT_S)
-    assert one.track.running == 0 and "NOSUCH" in one.text and one.text.startswith(f"at {desk.path('LATEFAIL')}:3:")
+    assert one.track.running == 0 and "NOSUCH" in one.text and one.text.startswith(f"at {desk.shown('LATEFAIL')}:3:")
     assert [event.result.value for event in one.reloads] == ["applied", "refused"]
 
 

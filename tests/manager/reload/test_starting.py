@@ -217,7 +217,7 @@ def test_a_new_file_begins(one: One) -> None:
 @named("FAILING")
 def test_a_version_that_does_not_come_to_run_gives_way_to_the_one_before(desk: Desk, one: One) -> None:
     assert desk.settles(lambda: one.state == "refused" and one.condition("Warm")[0] == "True")
-    assert one.text.startswith(f"at {desk.path('FAILING')}:5:11: ") and "division by zero" in one.text
+    assert one.text.startswith(f"at {desk.shown('FAILING')}:5:11: ") and "division by zero" in one.text
     assert one.generation == 2 and one.phase == "Paused" and one.held.keys() == {"CALM"} and one.resting == {}
     assert one.version.spec.signals["hold"].name == "buy_and_hold" and one.stored.generation == 2
     desk.edit("FAILING", signals="{hold: {use: buy_and_hold}}")

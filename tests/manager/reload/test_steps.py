@@ -64,7 +64,7 @@ def test_a_version_that_cannot_be_prepared_is_refused_at_its_line(
         text = desk.path(name).read_text().splitlines()
         number = next(i for i, row in enumerate(text, 1) if row.startswith(f"{line}:"))
         at = text[number - 1].index(column) + 1
-        assert one.text.startswith(f"at {desk.path(name)}:{number}:{at}: "), one.text
+        assert one.text.startswith(f"at {desk.shown(name)}:{number}:{at}: "), one.text
         assert one.condition("Applied") == ("False", "Refused") and one.condition("Valid") == ("True", "Checked")
     assert [event.result.value for event in one.reloads].count("refused") == 1
 
@@ -110,7 +110,7 @@ def test_a_hook_may_refuse_new_parameters(desk: Desk, at_work: Any) -> None:
         with untouched(desk, one):
             desk.edit("ASKED", params="{target_weight: 0.1, stop_loss: 0.2}")
             assert one.state == "refused" and "raised ValueError: not that much" in one.text
-            assert one.text.startswith(f"at {desk.path('ASKED')}:") and seen == [(0.0, 0.2)]
+            assert one.text.startswith(f"at {desk.shown('ASKED')}:") and seen == [(0.0, 0.2)]
     finally:
         del reload_hooks.ON_PARAMS["CALM,FLAT"]
     desk.edit("ASKED", params="{target_weight: 0.1, stop_loss: 0.3}")
