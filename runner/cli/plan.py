@@ -85,12 +85,14 @@ def _lines(line: dict[str, Any]) -> list[str]:
 def _changes(found: list[dict[str, Any]]) -> list[str]:
     """A line for each field."""
     widest = max((len(change["path"]) for change in found), default=0)
+    widest_place = max((len(change.get("where") or "") for change in found), default=0)
     lines = []
     for change in found:
         hidden = change["old"] is None and change["new"] is None
         values = "" if hidden else f"{_shown(change['old'])} → {_shown(change['new'])}"
         lines.append(
-            f"  {change['path']:<{widest}}  {values:<28}  {change['apply']:<11}  {change['direction']}".rstrip()
+            f"  {change.get('where') or '':<{widest_place}}  {change['path']:<{widest}}  {values:<28}  "
+            f"{change['apply']:<11}  {change['direction']}".rstrip()
         )
     return lines
 

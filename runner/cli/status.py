@@ -15,6 +15,7 @@ from runner.cli.versions import IN_FORCE, generations
 COLUMNS = (
     Column("Strategy"),
     Column("Phase", tone="phase"),
+    Column("Ready"),
     Column("Gen", "right"),
     Column("Pos", "right"),
     Column("Exposure", "right"),
@@ -22,6 +23,14 @@ COLUMNS = (
     Column("Net P&L", "right", "sign"),
     Column("Orders", "right"),
     Column("File", folds=True),
+)
+CONDITIONS = (
+    Column("Condition"),
+    Column("Status"),
+    Column("Reason"),
+    Column("Since (UTC)"),
+    Column("Gen", "right"),
+    Column("Message", folds=True),
 )
 
 
@@ -31,7 +40,8 @@ COLUMNS = (
 def status(settings: Settings, name: str | None) -> None:
     """Show the runner, its account and its strategies; with NAME, one of them.
 
-    Gen is the version of the file, in the store and running, one number where they agree.
+    Ready says whether it may open positions, Gen is the version of the file, in the store and running, one number
+    where they agree. With NAME, all conditions of the strategy follow with their reasons.
     Exposure is the value of its positions as a fraction of account equity, P&L is in base currency after
     commissions, Orders are those of the session. Without a running runner the journal is shown instead.
     """
@@ -52,9 +62,34 @@ def status(settings: Settings, name: str | None) -> None:
             click.echo(f"{line['name']}: {text}")
     for text in (*watch_notes(result.get("watch") or {}), *config_notes(result.get("config") or {})):
         click.echo(text)
+    if name is not None:
+        for line in result["strategies"]:
+            _show_conditions(line.get("reload") or {}, settings)
     if result.get("warming"):
         click.echo(f"fetching history of {result['warming']}")
     click.echo(headline(result))
+
+
+def _show_conditions(reload: dict[str, Any], settings: Settings) -> None:
+    rows = [
+        [
+            one["type"],
+            one["status"],
+            one["reason"],
+            moment(one["last_transition"]),
+            number(one["observed_generation"], places=0),
+            one["message"],
+        ]
+        for one in reload.get("conditions", ())
+    ]
+    if rows:
+        show_table(CONDITIONS, rows, settings)
+
+
+def _ready(reload: dict[str, Any]) -> str:
+    """Whether a strategy may open positions; nothing where that is not known."""
+    found = [one["status"] for one in reload.get("conditions", ()) if one["type"] == "Ready"]
+    return {"True": "yes", "False": "no"}.get(found[0], NOTHING) if found else NOTHING
 
 
 def notes(reload: dict[str, Any]) -> list[str]:
@@ -119,6 +154,7 @@ def _row(line: dict[str, Any]) -> list[str]:
     return [
         line["name"],
         line.get("phase") or NOTHING,
+        _ready(line.get("reload") or {}),
         _generations(line),
         number(line.get("positions"), places=0),
         percent(line.get("exposure")),

@@ -6,6 +6,27 @@ import json
 
 import pytest
 
+RELOAD = {
+    "strategy": "TREND",
+    "generations": {"file": 4, "store": 3, "running": 3},
+    "state": "held",
+    "text": "loosens params.max_weight 0.3 → 0.5: runner approve TREND@4",
+    "overrides": [],
+    "conditions": [
+        {
+            "type": kind,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "last_transition": "2026-03-01T14:30:05.123+00:00",
+            "observed_generation": 4,
+        }
+        for kind, status, reason, message in (
+            ("Ready", "True", "Ready", "it may open positions"),
+            ("Held", "True", "Loosening", "loosens params.max_weight 0.3 → 0.5"),
+        )
+    ],
+}
 STATUS = {
     "mode": "paper",
     "account": "DU1234567",
@@ -23,6 +44,7 @@ STATUS = {
             "phase": "Running",
             "reason": "",
             "generation": 3,
+            "reload": RELOAD,
             "client_id": 1001,
             "positions": 2,
             "day_pnl": "-12.00",
@@ -103,10 +125,11 @@ FILLS = {
 
 TEXTS = {
     "status": """\
-STRATEGY  PHASE    GEN  POS  EXPOSURE  DAY P&L    NET P&L  ORDERS  FILE
-TREND     Running    3    2     15.3%   -12.00  +4,231.50       1  trend.yaml
-BREAKOUT  Failed     1    0      0.0%        -       0.00       0  breakout.yaml
+STRATEGY  PHASE    READY    GEN  POS  EXPOSURE  DAY P&L    NET P&L  ORDERS  FILE
+TREND     Running  yes    4/3/3    2     15.3%   -12.00  +4,231.50       1  trend.yaml
+BREAKOUT  Failed   -          1    0      0.0%        -       0.00       0  breakout.yaml
 BREAKOUT: in signal donchian_breakout: division by zero
+TREND: generation 4 held: loosens params.max_weight 0.3 → 0.5: runner approve TREND@4
 PAPER account DU1234567 · equity 1,004,231.50 USD · 2 strategies, 1 running · IB connected (127.0.0.1:4002) · \
 2013-03-01 21:00:00 UTC
 """,
@@ -240,3 +263,17 @@ def test_status_names_locked_instruments_and_history_under_way(say, running):
     out = say("status").out
     assert "locked: IBM: the books say 5, IB holds 7" in out
     assert "fetching history of AAPL: 120 of 260" in out
+
+
+def test_status_of_one_strategy_has_its_conditions_with_reasons(say, running):
+    running.answers["status"] = {**STATUS, "strategies": STATUS["strategies"][:1]}
+    out = say("status", "TREND").out
+    assert running.asked == [("status", {"name": "TREND"})]
+    assert (
+        """
+CONDITION  STATUS  REASON     SINCE (UTC)          GEN  MESSAGE
+Ready      True    Ready      2026-03-01 14:30:05    4  it may open positions
+Held       True    Loosening  2026-03-01 14:30:05    4  loosens params.max_weight 0.3 → 0.5
+"""
+        in out
+    )

@@ -72,9 +72,9 @@ def test_what_needs_a_restart_is_named_by_every_command_that_looks(running: Proc
     said = project.say("plan", "--exit-code")
     assert said.code == 3
     assert "runner.yaml: takes effect when the runner is started again" in said.out
-    assert [line.split()[:1] for line in said.out.splitlines() if line.startswith("  ")] == [
-        ["gateway.speed"],
-        ["reload.loosening"],
+    assert [line.split()[:2] for line in said.out.splitlines() if line.startswith("  ")] == [
+        ["runner.yaml:1", "gateway.speed"],
+        ["runner.yaml:2", "reload.loosening"],
     ]
     said = project.say("reload")
     assert (said.code, "because of gateway.speed" in said.err) == (1, True)

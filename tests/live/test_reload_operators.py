@@ -71,7 +71,7 @@ def test_a_plan_shows_fields_classes_directions_and_orders_and_applies_nothing(r
     assert said.code == 3
     assert "SWING: would be applied" in said.out
     line = next(line for line in said.out.splitlines() if "params.target_weight" in line)
-    assert line.split() == ["params.target_weight", "0.3", "→", "0.2", "live", "tighter"]
+    assert line.split() == ["swing.yaml:9", "params.target_weight", "0.3", "→", "0.2", "live", "tighter"]
     assert "with prices of" in said.out and "target" in said.out
     assert said.out.endswith("1 strategy would change. Nothing applied.\n")
     assert running.target_weight("SWING") == 0.3
@@ -191,8 +191,8 @@ def test_a_value_for_a_while_goes_back_by_itself_or_when_told(running: Process) 
     assert project.say("set", "SWING", "params.target_weight", "0.4", "--for", "2h", "--reason", "x").code == 5
 
     assert project.say("set", "SWING", "params.target_weight", "0.1", "--for", "1s", "--reason", "a moment").code == 0
-    until(lambda: running.target_weight("SWING") == 0.2, "its second is over")
-    assert not running.row("SWING")["reload"]["overrides"]
+    until(lambda: not running.row("SWING")["reload"]["overrides"], "its second is over")
+    assert running.target_weight("SWING") == 0.2
 
 
 def test_what_a_file_loosens_under_an_override_is_held_like_anything_else(running: Process) -> None:
@@ -335,7 +335,7 @@ def test_without_a_runner_the_versions_are_read_from_the_journal(running: Proces
     assert running.end(signal.SIGINT) == 0
     project.settle()
     project.audit()
-    assert project.say("status", "SWING").out.splitlines()[1].split()[:3] == ["SWING", "Stopped", str(ran)]
+    assert project.say("status", "SWING").out.splitlines()[1].split()[:4] == ["SWING", "Stopped", "-", str(ran)]
     for words, out in before.items():
         assert project.say(*words).out == out
     for words in (["plan"], ["apply"], ["approve", "SWING@1"], ["drift"], ["metrics"], ["rollback", "SWING@1"]):

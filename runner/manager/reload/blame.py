@@ -1,4 +1,4 @@
-"""Which line of a strategy file is at fault when a version of it could not be prepared."""
+"""Which line of a strategy file says something, or is at fault when a version of it could not be prepared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ from runner.spec.problems import KeyPath, Span
 from runner.spec.spec import StrategySpec
 from runner.spec.universe import symbol_places
 
+_SYMBOL = re.compile(r"universe\.symbols\[(.+)\]\Z")
 _BLOCK = re.compile(r"in (signal|exit) ([A-Za-z][A-Za-z0-9_]*) |in (combine|sizing) ")
+
+
+def span_of(path: str, loaded: Loaded) -> Span | None:
+    """Where a file, or a base of it, says the field at `path`; the section that it would be in when neither does."""
+    if loaded.root is None:
+        return None
+    symbol = _SYMBOL.match(path)
+    if symbol is None:
+        return loaded.root.locate(tuple(path.split(".")))
+    found = symbol_places(loaded.root, loaded.sources).get(symbol[1])
+    return loaded.root.locate(("universe",)) if found is None else found[0]
 
 
 def explained(error: Exception, loaded: Loaded | None, spec: StrategySpec, root: Path) -> str:

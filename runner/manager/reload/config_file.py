@@ -30,7 +30,7 @@ from runner.manager.watch.machine import FileMachine, Settling
 from runner.manager.watch.scan import read_file, reason_of, take_scan_of
 from runner.manager.watch.watcher import Watcher, WatchMode
 from runner.model.clock import Clock
-from runner.spec.changes import FieldChange, direction_of
+from runner.spec.changes import Direction, direction_of
 from runner.spec.config import CONFIG_NAME, ConfigFileError, RunnerConfig, read_config
 from runner.spec.config_changes import config_changes
 
@@ -169,7 +169,7 @@ class ConfigFile:
         """What becomes of a content; what can be is in force afterwards."""
         now = self._system.now()
         try:
-            wanted = read_config(content, self.path, shown=self._in_force.shown)
+            wanted = self._read(content)
         except ConfigFileError as error:
             text = f"not taken over: {first_problem(error.problems, self.path.parent)}"
             return ConfigStatus(state=ConfigState.PROBLEMS, text=text, at=now)
@@ -202,12 +202,12 @@ class ConfigFile:
         if self._content is None or keys_in(self._content) - keys_in(content):
             return True
         try:
-            return direction_of(self._would_change(content)) == "looser"
+            return direction_of(config_changes(self._in_force, self._read(content))) is Direction.LOOSER
         except ConfigError:
             return False
 
-    def _would_change(self, content: bytes) -> tuple[FieldChange, ...]:
-        return config_changes(self._in_force, read_config(content, self.path, shown=self._in_force.shown))
+    def _read(self, content: bytes) -> RunnerConfig:
+        return read_config(content, self.path, shown=self._in_force.shown)
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -215,7 +215,7 @@ class ConfigFile:
         """What the file as it is on disk at this moment would change, as plain data."""
         row: dict[str, Any] = {"file": self.path.name, "action": "none", "changes": [], "problems": []}
         try:
-            found = self._would_change(read_file(self.path).content)
+            wanted = self._read(read_file(self.path).content)
         except FileNotFoundError:
             return row
         except OSError as error:
@@ -227,11 +227,13 @@ class ConfigFile:
             }
         except ConfigError as error:
             return row | {"action": "refuse", "problems": [error.message]}
+        found = config_changes(self._in_force, wanted)
         fixed = {change.path for change in found if change.apply == "process"}
         action = "restart" if fixed else "apply" if found else "none"
         # What is said about how to reach the gateway and the store may be a secret.
         shown = [replace(change, old=None, new=None) if change.path in fixed else change for change in found]
-        return row | {"action": action, "changes": [change_row(change) for change in shown]}
+        rows = [change_row(change, wanted.locate(tuple(change.path.split(".")))) for change in shown]
+        return row | {"action": action, "changes": rows}
 
     @property
     def status(self) -> ConfigStatus:

@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.manager.reload.decision import Begin, Hold, Keep, Situation, Wanted, decide
 from runner.manager.reload.files import placed
-from runner.manager.reload.plan import change_row
+from runner.manager.reload.plan import field_row
 from runner.manager.reload.track import overlaid
 from runner.spec.changes import changes, direction_of, strongest
 from runner.spec.config import RunnerConfig
@@ -33,7 +33,7 @@ def offline_plan(config: RunnerConfig, journal: Journal, names: Sequence[str]) -
             continue
         decision = decide(running, Wanted(spec=loaded.spec), Situation(loosening=config.loosening))
         found = () if running is None else changes(running, loaded.spec)
-        row["changes"] = [change_row(change) for change in found]
+        row["changes"] = [field_row(change, loaded) for change in found]
         match decision:
             case Begin():
                 row["action"] = "start"

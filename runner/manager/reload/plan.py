@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from runner.errors import ExitCode, RunnerError, SpecError
+from runner.manager.reload.blame import span_of
 from runner.manager.reload.decision import (
     Begin,
     Change,
@@ -22,6 +24,7 @@ from runner.model.money import CENT
 from runner.model.orders import Purpose
 from runner.spec.changes import FieldChange, direction_of, strongest
 from runner.spec.folder import Folder, Loaded
+from runner.spec.problems import Span
 from runner.spec.spec import StrategySpec
 from runner.store.codec import decimal_text
 from runner.strategy.preview import ForeseenOrder, Foresight
@@ -71,10 +74,10 @@ def plan_row(engine: ReloadEngine, loaded: Loaded) -> dict[str, Any]:
     decision = Begin(goal.spec) if track is None else engine.decision(track, goal)
     row |= {"spec_hash": loaded.spec.spec_hash, "action": _action(decision)}
     if isinstance(decision, Keep):
-        row["changes"] = [change_row(change) for change in decision.noted]
+        row["changes"] = [field_row(change, loaded) for change in decision.noted]
     if isinstance(decision, Change | Hold | Wait):
         found = decision.changes
-        row["changes"] = [change_row(change) for change in found]
+        row["changes"] = [field_row(change, loaded) for change in found]
         row |= {"apply": strongest(found), "direction": direction_of(found).value}
         row |= _effect(engine, loaded.name, goal.spec)
     if isinstance(decision, Hold):
@@ -100,10 +103,16 @@ def _action(decision: Decision) -> str:
             return "refuse"
 
 
-def change_row(change: FieldChange) -> dict[str, Any]:
-    """One field as plain data."""
+def field_row(change: FieldChange, loaded: Loaded) -> dict[str, Any]:
+    """One field of a strategy's file as plain data."""
+    return change_row(change, span_of(change.path, loaded))
+
+
+def change_row(change: FieldChange, span: Span | None = None) -> dict[str, Any]:
+    """One field as plain data, and where its file says it, when that is known."""
     return {
         "path": change.path,
+        "where": None if span is None else f"{Path(span.file).name}:{span.line}",
         "old": change.old,
         "new": change.new,
         "apply": change.apply,
