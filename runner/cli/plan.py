@@ -122,6 +122,10 @@ def _effect(effect: dict[str, Any]) -> list[str]:
         lines.append(f"  {symbol:<8} {aims:<28} {sent:<16} {worth}".rstrip())
     for stop in effect["stops"]:
         lines.append(f"  would trigger now: {stop['symbol']} ({stop['reason']})")
+    for one in effect["cancelled"]:
+        lines.append(f"  would be cancelled: {one['side']} {number(one['quantity'], places=None)} {one['symbol']}")
+    if effect["working"]:
+        lines.append(f"working orders: {effect['working']}, of which {len(effect['cancelled'])} would be cancelled")
     lines += effect["warnings"]
     if effect["turnover"] is not None:
         lines.append(f"turnover ≈ {percent(effect['turnover'])} of strategy equity")

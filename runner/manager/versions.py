@@ -13,7 +13,7 @@ from runner.manager.runtime import Runtime, Runtimes
 from runner.model.events import StrategyPhase
 from runner.spec.spec import StrategySpec
 from runner.strategy.hooks import Hooks
-from runner.strategy.preview import Foresight
+from runner.strategy.preview import Foreseen
 from runner.strategy.spec_strategy import SpecStrategy
 from runner.strategy.version import Version
 
@@ -91,9 +91,8 @@ class Versions:
             return True  # a strategy that has ended has closed what was opened for it
         return self.errands.call(instance.discard(version), ADOPT_TIMEOUT_S)
 
-    def foresee(self, name: str, spec: StrategySpec) -> tuple[Foresight, Foresight, Foresight]:
-        """What `spec` would send at a decision now, what the version in force would, and which stops of `spec` would
-        trigger at once."""
+    def foresee(self, name: str, spec: StrategySpec) -> Foreseen:
+        """What changing to `spec` would come to at this moment."""
         instance = self._instance(name)
         try:
             return self.errands.call(instance.foresee(spec, self.hooks_of(spec)), PREPARE_TIMEOUT_S)

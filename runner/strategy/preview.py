@@ -35,6 +35,8 @@ class Foresight:
     orders: tuple[ForeseenOrder, ...]
     equity: Decimal
     """Of the strategy, base currency."""
+    loss_reached: bool = False
+    """The day's loss is beyond `max_daily_loss`: entries end, working ones too."""
     warnings: tuple[str, ...] = ()
     """What else the author may not expect."""
 
@@ -45,6 +47,22 @@ class Foresight:
         if self.equity <= 0 or any(value is None for value in values):
             return None
         return float(sum((value for value in values if value is not None), Decimal(0)) / self.equity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """What a change of a strategy's file would come to."""
+
+    then: Foresight
+    """A decision now by the changed file."""
+    now: Foresight
+    """A decision now by the version in force."""
+    at_once: Foresight
+    """What the changed file would do without a decision: the stops that would trigger."""
+    cancelled: tuple[ForeseenOrder, ...]
+    """Working orders that would be cancelled at once, with what is left of them."""
+    working: int
+    """How many orders are working."""
 
 
 def foresight(
@@ -77,5 +95,6 @@ def foresight(
         targets=dict(zip(symbols, outcome.targets, strict=True)),
         orders=tuple(orders),
         equity=situation.equity,
+        loss_reached=outcome.loss_reached,
         warnings=warnings,
     )

@@ -27,7 +27,7 @@ from runner.strategy.deciding import Holding, Outcome, Situation
 from runner.strategy.hooks import HOOK_DEADLINE_S, HookContext, Hooks
 from runner.strategy.host import StrategyHost
 from runner.strategy.memory import Memory
-from runner.strategy.preview import Foresight, foresight
+from runner.strategy.preview import Foreseen, ForeseenOrder, Foresight, foresight
 from runner.strategy.version import Outdated, Version, Workshop
 
 TICK_S = 1.0
@@ -183,21 +183,39 @@ class SpecStrategy(BaseStrategy):
             await self._close_feed(version.feed)
         return True
 
-    async def foresee(self, spec: StrategySpec, hooks: Hooks) -> tuple[Foresight, Foresight, Foresight]:
-        """What a changed file would send at a decision now, what the one in force would, and which stops of the new
-        one would trigger at once. Nothing is changed and nothing is sent; hooks are not asked."""
+    async def foresee(self, spec: StrategySpec, hooks: Hooks) -> Foreseen:
+        """What a changed file would come to. Nothing is changed and nothing is sent; hooks are not asked."""
         current = self.version
         version = await self._workshop.build(
             spec, hooks, current.generation, held=self._exposed_instruments(), current=current
         )
         try:
-            return (
-                await self._foresight(version, evaluate=True),
-                await self._foresight(current, evaluate=True),
-                await self._foresight(version, evaluate=False),
+            at_once = await self._foresight(version, evaluate=False)
+            working = self.broker.open_orders()
+            lost = [one for one in working if at_once.loss_reached and one.intent.request.purpose is Purpose.ENTRY]
+            unwanted = [one for one in working if one in lost or self._is_unwanted(one, version, current.spec)]
+            return Foreseen(
+                then=await self._foresight(version, evaluate=True),
+                now=await self._foresight(current, evaluate=True),
+                at_once=at_once,
+                cancelled=tuple(self._foreseen(one) for one in unwanted),
+                working=len(working),
             )
         finally:
             await self.discard(version)
+
+    def _foreseen(self, working: WorkingOrder) -> ForeseenOrder:
+        request, left = working.intent.request, working.intent.request.quantity - working.filled
+        instrument, price = request.instrument, self.strategy_manager.last_price(request.instrument.con_id)
+        unit = instrument.multiplier * self.fx_cache.rate(instrument.currency)
+        return ForeseenOrder(
+            symbol=instrument.symbol,
+            side=request.side,
+            quantity=left,
+            purpose=request.purpose,
+            reason=request.reason,
+            value=None if price is None else left * price * unit,
+        )
 
     async def _foresight(self, version: Version, *, evaluate: bool) -> Foresight:
         panel = version.buffer.panel()
@@ -334,43 +352,41 @@ class SpecStrategy(BaseStrategy):
         What has left the universe and is not to be held is closed. Tried again with the next moment when the session
         is lost on the way."""
         version = self.version
-        await self._cancel([working for working in self.broker.open_orders() if self._is_unwanted(working)])
+        restricted = self.strategy_manager.is_restricted(self.symbol)
+        older = [
+            working
+            for working in self.broker.open_orders()
+            if restricted or working.intent.generation != version.generation
+        ]
+        await self._cancel([working for working in older if self._is_unwanted(working, version, self._succeeded)])
         for instrument in version.leaving:
             closing = await self.close_position(instrument, reason="removed")
             if isinstance(closing, OrderIntent):
                 self._exits[closing.order_ref] = instrument.con_id
         self._look, self._succeeded = False, None
 
-    def _is_unwanted(self, working: WorkingOrder) -> bool:
-        """Whether an order opens or increases what the version in force would not."""
-        version, request = self.version, working.intent.request
+    def _is_unwanted(self, working: WorkingOrder, version: Version, before: StrategySpec | None) -> bool:
+        """Whether an order opens or increases what `version` would not; `before` is what ran before it, None when that
+        is not known."""
+        request = working.intent.request
         if request.purpose is not Purpose.ENTRY:
             return False
         if self.strategy_manager.is_restricted(self.symbol):
             return True
-        if working.intent.generation == version.generation:
-            return False
         listed = {instrument.con_id for instrument in version.universe[: version.listed]}
         allowed = version.spec.enabled and request.instrument.con_id in listed
-        return not allowed or (self._caps_more() and self._is_beyond_cap(working))
+        return not allowed or (_caps_more(version.spec, before) and self._is_beyond_cap(working, version.spec))
 
-    def _caps_more(self) -> bool:
-        """Whether `max_position_size` is smaller than it was in the version before; True when that is not known."""
-        if self._succeeded is None:
-            return True
-        old, new = self._succeeded.params.max_position_size, self.spec.params.max_position_size
-        return bool(new) and (new < old or not old)
-
-    def _is_beyond_cap(self, entry: WorkingOrder) -> bool:
+    def _is_beyond_cap(self, entry: WorkingOrder, spec: StrategySpec) -> bool:
         """Whether the position would be beyond `max_position_size` once all that rests on the entry's side has
         filled."""
         instrument, side = entry.intent.request.instrument, entry.intent.request.side
-        cap, price = self.spec.params.max_position_size, self.strategy_manager.last_price(instrument.con_id)
+        cap, price = spec.params.max_position_size, self.strategy_manager.last_price(instrument.con_id)
         if not cap or price is None:
             return False
         units = abs(self.broker.exposure(instrument.con_id).after(side, ZERO))
         value = units * price * instrument.multiplier * self.fx_cache.rate(instrument.currency)
-        return value > exact(cap) * self.get_equity() * CAP_SLACK
+        return value > exact(cap) * self.broker.get_equity(exact(spec.params.target_weight)) * CAP_SLACK
 
     def _should_be_flat(self, at: datetime) -> bool:
         """Whether `flatten_at` has passed in this session, and the file said so before it did."""
@@ -601,6 +617,14 @@ class SpecStrategy(BaseStrategy):
 
 def _plain_params(spec: StrategySpec) -> dict[str, Any]:
     return {**asdict(spec.params), "universe": spec.universe.text}
+
+
+def _caps_more(spec: StrategySpec, before: StrategySpec | None) -> bool:
+    """Whether `max_position_size` is smaller than it was before; True when that is not known."""
+    if before is None:
+        return True
+    old, new = before.params.max_position_size, spec.params.max_position_size
+    return bool(new) and (new < old or not old)
 
 
 def _is_exit(working: WorkingOrder) -> bool:

@@ -127,17 +127,20 @@ def _effect(engine: ReloadEngine, name: str, wanted: StrategySpec) -> dict[str, 
     if not versions.is_running(name):
         return {"effect": None, "effect_missing": "the strategy is not running"}
     try:
-        then, now, stops = versions.foresee(name, wanted)
+        foreseen = versions.foresee(name, wanted)
     except RunnerError as error:
         return {"effect": None, "effect_missing": error.message}
+    then = foreseen.then
     decides = versions.next_decision(name, at)
     return {
         "effect": {
             "at": None if decides is None else decides.isoformat(),
             "prices_of": at.isoformat(),
-            "targets": _targets(now, then),
+            "targets": _targets(foreseen.now, then),
             "orders": [_order_row(order) for order in then.orders],
-            "stops": [_order_row(order) for order in stops.orders if order.purpose is Purpose.EXIT],
+            "stops": [_order_row(order) for order in foreseen.at_once.orders if order.purpose is Purpose.EXIT],
+            "cancelled": [_order_row(order) for order in foreseen.cancelled],
+            "working": foreseen.working,
             "turnover": then.turnover,
             "warnings": list(then.warnings),
             "equity": decimal_text(then.equity.quantize(CENT)),

@@ -28,6 +28,11 @@ def test_a_smaller_max_position_size_cancels_the_entries_above_it_and_leaves_wha
     one = at_work("CAP", params=params(max_position_size=0.6))
     held, orders = one.held, one.orders
     assert one.resting == {"FLAT": approx(5000)}
+    effect = desk.plan("CAP", params=params(max_position_size=0.3))["effect"]
+    (gone,) = effect["cancelled"]
+    assert (gone["symbol"], gone["side"], float(gone["quantity"])) == ("FLAT", "BUY", approx(5000))
+    assert float(gone["value"]) > 0 and effect["working"] == 1
+    assert desk.plan("CAP", params=params(max_position_size=0.59))["effect"]["cancelled"] == []
     desk.edit("CAP", params=params(max_position_size=0.3))
     one.took_over("live", "tighter")
     desk.run_to("11:30")
@@ -51,6 +56,8 @@ def test_a_smaller_max_position_size_keeps_a_reduction_that_rests(desk: Desk, be
     desk.run_to("11:00")
     resting = [(o.intent.request.purpose.value, o.intent.request.side.value) for o in one.working]
     assert resting == [("reduce", "SELL"), ("reduce", "SELL")]
+    effect = desk.plan("TRIM", params=params(max_weight=0.1, max_position_size=0.05))["effect"]
+    assert (effect["cancelled"], effect["working"]) == ([], 2)
     desk.edit("TRIM", params=params(max_weight=0.1, max_position_size=0.05))
     desk.run_to("11:30")
     assert [order.intent.generation for order in one.working] == [2, 2]  # what takes risk off stays
@@ -134,7 +141,9 @@ def test_a_max_daily_loss_that_is_reached_already_stops_the_day_at_once(desk: De
     held, orders = one.held, one.orders
     assert held.keys() == {"SAW"} and one.resting.keys() == {"FLAT"} and one.condition("Ready") == ("True", "Ready")
 
-    (warning,) = desk.plan("LOSS", params=params(max_daily_loss=0.015))["effect"]["warnings"]
+    effect = desk.plan("LOSS", params=params(max_daily_loss=0.015))["effect"]
+    (warning,) = effect["warnings"]
+    assert [gone["symbol"] for gone in effect["cancelled"]] == ["FLAT"]
     assert warning.startswith("max_daily_loss is reached already, at -")
     desk.edit("LOSS", params=params(max_daily_loss=0.05))
     desk.run_to("11:30")

@@ -58,6 +58,7 @@ def test_switched_off_it_cancels_its_entries_and_guards_what_it_holds(desk: Desk
     desk.run_to("12:00")
     held, orders = one.held, one.orders
     assert held.keys() == {"SAW"} and one.resting.keys() == {"FLAT"}
+    assert [gone["symbol"] for gone in desk.plan("OFF", enabled="false")["effect"]["cancelled"]] == ["FLAT"]
     desk.edit("OFF", enabled="false")
     one.took_over("live", "tighter")
     assert desk.settles(lambda: not one.resting)
