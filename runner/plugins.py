@@ -17,7 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
@@ -351,11 +351,31 @@ def _pass_on(error: BaseException) -> None:
 
 _CODE: dict[tuple[Kind | None, str], Fingerprint] = {}
 """What was imported in this process; like the imports themselves, it stays until the process ends."""
+_FILES: dict[tuple[Kind | None, str], Path] = {}
+"""The files that it was imported from."""
 
 
 def fingerprint(kind: Kind | None, reference: str) -> Fingerprint:
     """Of a block, or with None of a hook, as its module's file was when it was imported here."""
     return _CODE.get((kind, reference)) or Fingerprint(reference=reference, version="", sha256="")
+
+
+def is_edited(kind: Kind | None, reference: str) -> bool:
+    """Whether the module's file holds other code now than what was imported. False where that cannot be told."""
+    known, file = fingerprint(kind, reference), _FILES.get((kind, reference))
+    if file is None or not known.sha256:
+        return False
+    try:
+        info = file.stat()
+        return _sha256(file, info.st_mtime_ns, info.st_size) != known.sha256
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=256)
+def _sha256(file: Path, _mtime_ns: int, _size: int) -> str:
+    """Read again only when the file system says that it has changed."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _remember(kind: Kind | None, reference: str, found: Any) -> None:
@@ -366,6 +386,8 @@ def _remember(kind: Kind | None, reference: str, found: Any) -> None:
         digest = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
     except OSError:
         digest = ""
+    if digest and file:
+        _FILES.setdefault((kind, reference), Path(file))
     made = Fingerprint(reference=reference, version=_version(package_of(reference)), sha256=digest)
     _CODE.setdefault((kind, reference), made)
 

@@ -103,6 +103,8 @@ def notes(reload: dict[str, Any]) -> list[str]:
         until = f" until {moment(one['expires_at'])} UTC" if one["expires_at"] else ""
         why = f" ({one['reason']})" if one["reason"] else ""
         found.append(f"{one['path']} is {one['value']}, from the {one['source']}{until}{why}")
+    if reload.get("code_edited"):
+        found.append(reload["code_edited"])
     for condition in reload.get("conditions", ()):
         if condition["type"] == "Drifted" and condition["status"] == "True":
             found.append(f"{condition['reason']}: {condition['message']}")

@@ -9,6 +9,7 @@ from dataclasses import astuple
 from typing import Any
 
 from runner import plugins
+from runner.blocks import Kind
 from runner.model.clock import Clock
 from runner.model.events import Event, Notice
 from runner.plugins import Fingerprint
@@ -23,8 +24,16 @@ log = logging.getLogger("runner.manager")
 
 def code_of(spec: StrategySpec) -> tuple[Fingerprint, ...]:
     """Of every plugged-in block and hook that the strategy uses, as it was imported."""
-    wanted = [*spec.plugged_in, *((None, reference) for reference in spec.hooks.values())]
-    return tuple(dict.fromkeys(plugins.fingerprint(kind, reference) for kind, reference in wanted))
+    return tuple(dict.fromkeys(plugins.fingerprint(kind, reference) for kind, reference in _used(spec)))
+
+
+def edited_code_of(spec: StrategySpec) -> tuple[str, ...]:
+    """References of those of which the code on disk is not what was imported."""
+    return tuple(dict.fromkeys(reference for kind, reference in _used(spec) if plugins.is_edited(kind, reference)))
+
+
+def _used(spec: StrategySpec) -> list[tuple[Kind | None, str]]:
+    return [*spec.plugged_in, *((None, reference) for reference in spec.hooks.values())]
 
 
 def note_code(spec: StrategySpec, journal: Journal, clock: Clock, publish: Callable[[Event], None]) -> bool:

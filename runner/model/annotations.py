@@ -43,7 +43,7 @@ APPLY: Mapping[Apply, str] = MappingProxyType(
         "live": "the new value takes the old one's place between two bars; nothing is built anew",
         "rebuild": "the blocks are built anew and warm up from the bars that are there",
         "resubscribe": "bars are subscribed and loaded anew; the strategy decides again when they are warm",
-        "restart": "its own code is loaded anew, outside its trading window",
+        "restart": "other code of its own takes over, outside its trading window",
         "identity": "it becomes another strategy",
         "process": "the runner has to be started again",
     }

@@ -137,6 +137,7 @@ def forget() -> None:
     plugins.installed.cache_clear()
     plugins._version.cache_clear()
     plugins._CODE.clear()
+    plugins._FILES.clear()
 
 
 @contextmanager

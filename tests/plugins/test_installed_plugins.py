@@ -166,6 +166,11 @@ def test_a_fingerprint_is_that_of_the_file_that_was_imported(site: Path) -> None
     (site / "acme" / "good.py").write_bytes(source + b"# changed behind the back of the process\n")
     plugins.load(ALLOWED)
     assert plugins.fingerprint(Kind.SIGNAL, "acme:good") == one
+    assert plugins.is_edited(Kind.SIGNAL, "acme:good")
+    (site / "acme" / "good.py").write_bytes(source)
+    assert not plugins.is_edited(Kind.SIGNAL, "acme:good") and not plugins.is_edited(None, "acme:never")
+    (site / "acme" / "good.py").unlink()
+    assert not plugins.is_edited(Kind.SIGNAL, "acme:good")  # it cannot be told
     plugins.load_hook("acme.hooks:partial", ALLOWED, ["fill"])
     assert plugins.fingerprint(None, "acme.hooks:partial").sha256 == hashlib.sha256(HOOKS.encode()).hexdigest()
     assert plugins.fingerprint(None, "acme:never").sha256 == ""

@@ -10,7 +10,7 @@ import pytest
 from plugin_support import ALWAYS_LONG, install_signals, live_spec, signal, visible
 
 from runner.errors import ConfigError
-from runner.manager.app import reloading, start_all
+from runner.manager.app import first_look, reloading, start_all
 from runner.manager.verbs import Verbs
 from runner.model.events import Notice
 from runner.spec.deployment import Deployment
@@ -42,6 +42,30 @@ async def test_other_code_behind_the_same_file_is_noticed_at_the_next_start(buil
             running.settle()
             assert ("same file, different code" in notices(running, "A")[0]) is (number == 2)
             running.manager.close()
+
+
+async def test_code_that_is_edited_while_it_runs_is_named_and_counts_later(site: Path, build: Any) -> None:
+    install_signals(site, "acme", {"good": GOOD})
+    running = build({"a.yaml": live_spec("A", "acme:good")}, start=START, end=START, plugins=("acme",))
+    with reloading(running.manager) as service:
+        start_all(running.manager, first_look(service, None), None)
+        track, verbs = service.engine.track("A"), Verbs(running.manager, service)
+
+        async def said() -> str:
+            service.engine.observing.observe_all([track])
+            (row,) = (await verbs.status({}))["strategies"]
+            return str(row["reload"]["code_edited"])
+
+        assert await said() == ""
+        module = site / "acme" / "good.py"
+        module.write_text(GOOD + "# better\n")
+        assert "code on disk differs from the code that runs: acme:good" in await said()
+        module.write_text(GOOD)
+        assert await said() == ""
+    running.settle()
+    assert [text for text in notices(running, "A") if "on disk" in text] == [
+        "code on disk differs from the code that runs: acme:good; it counts when the runner is started again"
+    ]
 
 
 def test_a_block_that_was_not_there_at_the_start_needs_a_restart(site: Path, build: Any) -> None:

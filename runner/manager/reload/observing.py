@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from runner.manager.code_trail import edited_code_of
 from runner.manager.reload.conditions import Facts, conditions_of
 from runner.manager.reload.drift import STORE
 from runner.manager.reload.files import first_problem
@@ -26,9 +27,17 @@ class Observing:
         self._seen: dict[str, Facts] = {}
 
     def observe_all(self, tracks: Iterable[Track]) -> None:
-        """Looks at every strategy: its session, say, may have been lost since its last turn."""
+        """Looks at every strategy: its session, say, may have been lost since its last turn, or its code edited."""
         for track in tracks:
             self.observe(track)
+            self._look_at_code(track)
+
+    def _look_at_code(self, track: Track) -> None:
+        """Code is imported once: an edit of it counts after the next start of the runner, and that is said."""
+        edited = () if track.in_force is None else edited_code_of(track.in_force)
+        before, track.code_edited = track.code_edited, _code_edited(edited)
+        if track.code_edited and track.code_edited != before:
+            self._manager.notice("code_edited", track.code_edited, track.name)
 
     def observe(self, track: Track) -> None:
         """Derives the conditions anew when one of the facts has changed."""
@@ -87,6 +96,13 @@ class Observing:
         if runtime.reduce_only:
             return "ReduceOnly", runtime.reduce_only
         return ("", "") if runtime.enabled else ("Disabled", DISABLED)
+
+
+def _code_edited(references: Sequence[str]) -> str:
+    if not references:
+        return ""
+    named = ", ".join(references)
+    return f"code on disk differs from the code that runs: {named}; it counts when the runner is started again"
 
 
 def _phase_reason(track: Track, runtime: Runtime | None) -> str:

@@ -136,6 +136,8 @@ class Track:
     """What the store says in vain, in words."""
     conflicts: tuple[str, ...] = ()
     """Fields that were changed both in the file and in the store, to different values."""
+    code_edited: str = ""
+    """What of its own code is other on disk than what runs, in words."""
     last_result: str = ""
     last_at: datetime | None = None
     last_success: datetime | None = None

@@ -237,6 +237,7 @@ def track_row(track: Track) -> dict[str, Any]:
             }
             for one in track.overlays
         ],
+        "code_edited": track.code_edited,
         "conditions": [condition.view() for condition in track.conditions.values()],
     }
 
