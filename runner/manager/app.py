@@ -188,7 +188,11 @@ def start_all(manager: StrategyManager, starts: Sequence[Start], only: str | Non
     for name in names:
         if manager.journal.operator_state(name) == "stopped":
             log.info("%s stays stopped, as the operator ordered", name)
-            manager.remember_stopped(name, by_name[name].spec if name in by_name else None)
+            known = by_name.get(name)
+            if known is None:
+                manager.remember_stopped(name, None)
+            else:
+                manager.remember_stopped(name, known.spec, generation=known.generation, reduce_only=known.reduce_only)
             continue
         try:
             _start_one(manager, name, by_name.get(name))

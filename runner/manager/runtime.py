@@ -37,7 +37,8 @@ class Runtime:
     kind: Kind
     file: Path
     client_id: int
-    params: BaseParams
+    own_params: BaseParams
+    """Those of the version that runs."""
     calendar: str
     spec: StrategySpec | None = None
     instance: BaseStrategy | None = None
@@ -48,8 +49,10 @@ class Runtime:
     """The operator's reason while paused, else empty."""
     reduce_only: str = ""
     """Why nothing may be opened until its file is in order again, else empty."""
-    enabled: bool = True
-    """Whether its file wants it to trade. Disabled, it guards what it holds and opens nothing."""
+    own_enabled: bool = True
+    """Whether the version that runs wants it to trade. Disabled, it guards what it holds and opens nothing."""
+    ahead: StrategySpec | None = None
+    """A version that is wanted, lets it risk less, and does not run yet: its caps count already."""
     held: bool = False
     """Its file is gone; it is kept for the positions that it holds."""
     code_changed: bool = False
@@ -58,6 +61,16 @@ class Runtime:
     reconciling: bool = True
     """Until the session's first snapshot has been folded in."""
     session_marks: dict[date, Decimal] = field(default_factory=dict)
+
+    @property
+    def params(self) -> BaseParams:
+        """Those that the order gate asks."""
+        return self.own_params if self.ahead is None else self.ahead.params
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it may open anything, as far as its file says."""
+        return self.own_enabled if self.ahead is None else self.ahead.enabled
 
     def session_day(self, at: datetime) -> date:
         """The session date that `at` belongs to on the strategy's calendar: the one under way, or the last one."""

@@ -236,8 +236,10 @@ class StrategyManager:
         if spec is None:
             self._get_strategy_filename(strategy_symbol)  # before anything is allocated for an unknown name
         client_id = self.strategies.client_id_for(strategy_symbol, self.config.ib.client_id_base)
+        ahead = None if runtime is None else runtime.ahead
         runtime = self._spec_runtime(spec, client_id) if spec else self._python_runtime(strategy_symbol, client_id)
         assert runtime.instance is not None
+        runtime.ahead = ahead
         if runtime.spec is not None:
             row = self.strategies.get(strategy_symbol)
             runtime.generation = generation or (0 if row is None else row.generation)
@@ -284,11 +286,13 @@ class StrategyManager:
         except ValueError as error:
             raise ConfigError(str(error)) from None
 
-    def remember_stopped(self, name: str, spec: StrategySpec | None) -> None:
+    def remember_stopped(
+        self, name: str, spec: StrategySpec | None, *, generation: int = 0, reduce_only: str = ""
+    ) -> None:
         """Lists a strategy that an operator stopped, so that `status` shows it and `start` can bring it back."""
         client_id = self.strategies.client_id_for(name, self.config.ib.client_id_base)
         runtime = self._spec_runtime(spec, client_id) if spec else self._python_runtime(name, client_id)
-        runtime.instance = None
+        runtime.instance, runtime.generation, runtime.reduce_only = None, generation, reduce_only
         runtime.phase, runtime.reason = StrategyPhase.STOPPED, "stopped by the operator"
         self._runtimes.add(runtime)
 
@@ -328,7 +332,7 @@ class StrategyManager:
             kind="python",
             file=file,
             client_id=client_id,
-            params=checked,
+            own_params=checked,
             calendar=calendar,
             instance=instance,
         )
@@ -359,9 +363,9 @@ class StrategyManager:
             kind="yaml",
             file=spec.file,
             client_id=client_id,
-            params=spec.params,
+            own_params=spec.params,
             calendar=calendar,
-            enabled=spec.enabled,
+            own_enabled=spec.enabled,
             spec=spec,
             instance=instance,
         )

@@ -47,11 +47,12 @@ class Versions:
         """Nobody is waited for any more: the runner stops. What is under way ends with NotConnected."""
         self.errands.abandon()
 
-    def enforce(self, name: str, spec: StrategySpec) -> None:
-        """The caps of `spec` are what the gate asks from the very next order on, whatever the strategy is doing."""
+    def look_ahead(self, name: str, spec: StrategySpec | None) -> None:
+        """The caps of `spec`, which does not run yet and lets the strategy risk less, are what the gate asks from the
+        very next order on, whatever the strategy is doing; without one, those of the version that runs."""
 
         def change(runtime: Runtime) -> None:
-            runtime.params, runtime.enabled = spec.params, spec.enabled
+            runtime.ahead = spec
 
         self.runtimes.change(name, change)
 
@@ -109,7 +110,7 @@ class Versions:
 
         def change(runtime: Runtime) -> None:
             runtime.spec, runtime.generation, runtime.file = spec, generation, spec.file
-            runtime.params, runtime.enabled = spec.params, spec.enabled
+            runtime.own_params, runtime.own_enabled = spec.params, spec.enabled
 
         self.runtimes.change(name, change)
 

@@ -25,7 +25,7 @@ ARMED = Path("armed")
 STEPS: dict[str, tuple[type, str, str]] = {
     "before it is numbered": (Generations, "add", "before"),
     "numbered": (Generations, "add", "after"),
-    "caps tightened": (Versions, "enforce", "after"),
+    "caps tightened": (Versions, "look_ahead", "after"),
     "before it is prepared": (Versions, "prepare", "before"),
     "prepared": (Versions, "prepare", "after"),
     "before the row is written": (StrategyTable, "upsert", "before"),

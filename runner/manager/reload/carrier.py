@@ -59,8 +59,12 @@ class Overtaken(RunnerError):
 class Carrier:
     """Used by the lanes; every method is called under the lock of its track."""
 
-    def __init__(self, manager: StrategyManager, root: Path, system: Clock) -> None:
+    def __init__(
+        self, manager: StrategyManager, root: Path, system: Clock, *, look_ahead: Callable[[Track], None]
+    ) -> None:
+        """`look_ahead` has the gate ask the caps of what is to run before it does, where that only tightens."""
         self._manager = manager
+        self._look_ahead = look_ahead
         self._root = root
         self._system = system
         self.rows = Rows(manager, root, system.monotonic)
@@ -117,7 +121,8 @@ class Carrier:
         """Puts the goal in force; `change` is what differs from what runs."""
         generation = self.number(track, goal.file, GenerationState.APPLYING, occasion, change.changes).generation
         if change.in_force_first:
-            self._manager.versions.enforce(track.name, goal.spec)
+            track.ahead = goal.spec
+            self._look_ahead(track)
 
         def carry() -> None:
             if change.in_force_first:
@@ -158,6 +163,7 @@ class Carrier:
             return self.wait(track, error.message, occasion, changes, kind=type(error).__name__)
         except Overtaken as error:
             self._take_back(track, goal)
+            track.ahead = None
             self.mark(track, GenerationState.REPLACED, error.message)
             return ReloadResult.UNCHANGED
         except Exception as error:
@@ -212,8 +218,13 @@ class Carrier:
 
     def _take_back(self, track: Track, goal: Goal) -> None:
         """The row says what runs again, when it said already what was to run."""
-        if track.goal is not None and track.written is goal.spec:
+        if track.written is not goal.spec:
+            return
+        if track.goal is not None:
             self.rows.sync(track)
+        else:
+            track.written = None
+            self.rows.mark(track.name, "removed")
 
     def _took_over(self, track: Track, goal: Goal, generation: int) -> None:
         self.keep(track, goal, generation)
@@ -227,8 +238,9 @@ class Carrier:
             generations.drop_overlay(track.name, gone)
         kept = tuple(one if one in track.overlays else generations.put_overlay(one) for one in goal.overlays)
         track.take(Goal(file=goal.file, overlays=kept, spec=goal.spec), generation)
-        track.waiting = None
+        track.waiting = track.ahead = None
         self._manager.versions.note(track.name, goal.spec, generation)
+        self._look_ahead(track)
 
     def _refused(
         self, track: Track, goal: Goal, error: Exception, occasion: Occasion, changes: Sequence[FieldChange]
@@ -240,7 +252,7 @@ class Carrier:
             self._manager.versions.note(track.name, track.in_force, track.running)
         text = self._explained(track, goal, error)
         self.mark(track, GenerationState.REFUSED, text)
-        track.waiting = track.approval = None
+        track.waiting = track.approval = track.ahead = None
         return self.report(track, ReloadResult.REFUSED, occasion, changes, text)
 
     def _explained(self, track: Track, goal: Goal, error: Exception) -> str:

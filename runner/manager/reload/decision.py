@@ -82,6 +82,8 @@ class Hold:
     @property
     def why(self) -> str:
         """What is loosened, in words."""
+        if not self.changes:
+            return "what ran last cannot be built any more, so nobody can tell what this loosens"
         looser = [str(change) for change in self.changes if change.direction is Direction.LOOSER]
         return f"loosens {'; '.join(looser)}"
 
@@ -101,23 +103,47 @@ class Refuse:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastRun:
+    """What a strategy that does not run ran with last."""
+
+    ran: bool = False
+    spec: StrategySpec | None = None
+    """None: it never ran, or what it ran with cannot be built any more."""
+
+
 Decision: TypeAlias = Begin | Keep | Change | Hold | Wait | Refuse
 
 
-def decide(running: StrategySpec | None, wanted: Wanted, situation: Situation) -> Decision:
-    """What is to be done. `running` is None for a strategy that does not run."""
+def begin(last: LastRun, wanted: Wanted, situation: Situation) -> Decision:
+    """What is to be done about a strategy that does not run. One whose file was away is no newcomer: it may not come
+    back with more than it had."""
     spec = wanted.spec
     if spec is None:
         return Refuse(wanted.text)
-    if running is None:
+    if not last.ran or wanted.approved or _loosening(last.spec, situation) is Loosening.AUTO:
         return Begin(spec)
+    found = () if last.spec is None else changes(last.spec, spec)
+    looser = last.spec is None or direction_of(found) is Direction.LOOSER
+    return Hold(spec, found) if looser else Begin(spec)
+
+
+def _loosening(before: StrategySpec | None, situation: Situation) -> Loosening:
+    """What was in force decides, so that a version cannot approve of itself."""
+    own = None if before is None else before.reload.loosening
+    return own or situation.loosening
+
+
+def decide(running: StrategySpec, wanted: Wanted, situation: Situation) -> Decision:
+    """What is to be done about a strategy that runs."""
+    spec = wanted.spec
+    if spec is None:
+        return Refuse(wanted.text)
     found = changes(running, spec)
     if strongest(found) == "meta":
         return Keep(spec, found)
     loosens = direction_of(found) is Direction.LOOSER
-    # What is in force decides, so that a version cannot approve of itself.
-    loosening = running.reload.loosening or situation.loosening
-    if loosens and loosening is Loosening.CONFIRM and not wanted.approved:
+    if loosens and _loosening(running, situation) is Loosening.CONFIRM and not wanted.approved:
         return Hold(spec, found)
     if strongest(found) == "restart" and situation.in_window and not wanted.at_once:
         return Wait(spec, found)

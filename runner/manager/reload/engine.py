@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError, SpecError
+from runner.manager.reload import memory
 from runner.manager.reload.carrier import Carrier, Occasion
 from runner.manager.reload.decision import (
     Begin,
@@ -22,10 +23,12 @@ from runner.manager.reload.decision import (
     Decision,
     Hold,
     Keep,
+    LastRun,
     Refuse,
     Situation,
     Wait,
     Wanted,
+    begin,
     decide,
 )
 from runner.manager.reload.files import by_name, content, first_problem, owner, text_sha256
@@ -34,7 +37,8 @@ from runner.manager.reload.lanes import Lanes
 from runner.manager.reload.observing import Observing
 from runner.manager.reload.removal import Removal
 from runner.manager.reload.settings import RETRY_LAST_S, ReloadSettings
-from runner.manager.reload.track import UNDECIDED, Goal, Track, Waiting
+from runner.manager.reload.track import UNDECIDED, Goal, LastGood, Track, Trial, Waiting
+from runner.manager.reload.trials import NOT_USABLE
 from runner.model.annotations import Loosening
 from runner.model.clock import Clock
 from runner.model.events import Event, PhaseChanged, ReloadResult, StrategyPhase
@@ -51,6 +55,9 @@ TICK_S = 0.25
 OBSERVE_TICKS = 4
 """How many of them pass between two looks at what can be said of every strategy."""
 DONE = (ReloadResult.APPLIED, ReloadResult.UNCHANGED)
+DECIDED_AGAINST = (GenerationState.REFUSED, GenerationState.REJECTED)
+FAILED = "failed"
+"""Kind of waiting after an error that nobody has thought of."""
 
 log = logging.getLogger("runner.reload")
 
@@ -66,7 +73,7 @@ class ReloadEngine:
         self._settings = settings
         self.system = system
         self.root = manager.config.strategies_dir
-        self.carrier = Carrier(manager, self.root, system)
+        self.carrier = Carrier(manager, self.root, system, look_ahead=self.look_ahead)
         self.in_place = InPlace(self)
         self.removal = Removal(self)
         self.observing = Observing(manager, system)
@@ -81,6 +88,8 @@ class ReloadEngine:
         self._ticker: threading.Thread | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._compared = system.monotonic()
+        self.only: str | None = None
+        """The one strategy that is to run, whatever other files there are; None for all."""
 
     def revived(self, generation: Generation) -> StrategySpec | None:
         """The spec of a version, from the document that is kept of it; None when it cannot be built any more."""
@@ -132,9 +141,12 @@ class ReloadEngine:
             self._wake.wait(TICK_S)
             self._wake.clear()
             ticks += 1
-            self.look()
-            if ticks % OBSERVE_TICKS == 0:
-                self.observing.observe_all(self._idle())
+            try:
+                self.look()
+                if ticks % OBSERVE_TICKS == 0:
+                    self.observing.observe_all(self._idle())
+            except Exception:  # the thread must outlive what nobody has thought of
+                log.exception("a look at what waits failed")
 
     def look(self) -> None:
         """Schedules what is due: a try again, the end of a trading window or of a temporary value, a strategy that
@@ -163,8 +175,9 @@ class ReloadEngine:
             return True
         if self.carrier.trials.is_due(track, now, phased=phased):
             return True
-        expired = track.waiting is None and self.in_place.has_expired(track)
-        return expired or self.removal.is_due(track, phased=phased)
+        # What is tried again at a time of its own ends it then.
+        expires = (track.waiting is None or track.waiting.due is None) and self.in_place.has_expired(track)
+        return expires or self.removal.is_due(track, phased=phased)
 
     def _may_try(self, track: Track, waiting: Waiting) -> bool:
         """Whether the pause of a version that waits is over, or the trading window that it waits for the end of."""
@@ -179,11 +192,13 @@ class ReloadEngine:
         with self._lock:
             wanted = by_name(folder.loaded, known={name: track.wanted for name, track in self._tracks.items()})
             for name, loaded in wanted.items():
+                if self.only not in (None, name):
+                    continue
                 track = self.track_of(name)
                 if track.wanted is None or loaded is not track.wanted:
                     track.wanted = loaded
-                    track.base_refused = ""
-                    self._tighten_at_once(track)
+                    track.base_refused, track.doubted = "", False
+                    self.look_ahead(track)
                     self.schedule(name)
             for name, track in self._tracks.items():
                 if name not in wanted and track.wanted is not None:
@@ -202,21 +217,37 @@ class ReloadEngine:
     def release_missing(self, name: str) -> None:
         """A strategy whose file was missing at the start is removed as any other whose file is gone."""
         with self._lock:
-            self.track_of(name).wanted = None
+            track = self.track_of(name)
+            track.wanted, track.doubted = None, False
             self.schedule(name)
 
-    def _tighten_at_once(self, track: Track) -> None:
-        """A smaller cap does not wait for the lane, which may be busy preparing something else."""
-        spec = None if track.wanted is None else track.wanted.spec
-        if spec is None or track.in_force is None or spec.spec_hash == track.superseded:
-            return
+    def look_ahead(self, track: Track) -> None:
+        """The gate asks the caps of what is to run before it does, when that lets the strategy risk less. They do not
+        wait for the lane, which may be busy preparing something else."""
+        with self._lock:
+            try:
+                ahead = self._tightening(track) or track.ahead
+            except Exception:
+                # One strategy must not keep another's caps from counting; its lane meets the same, and says so.
+                log.exception("what the file of %s asks for could not be compared with what runs", track.name)
+                ahead = track.ahead
+            self.manager.versions.look_ahead(track.name, ahead)
+
+    def _tightening(self, track: Track) -> StrategySpec | None:
+        """What the file asks for, when that only tightens what runs and has not been refused."""
+        loaded, newest = track.wanted, track.newest
+        spec = None if loaded is None else loaded.spec
+        if loaded is None or spec is None or track.in_force is None or spec.spec_hash == track.superseded:
+            return None
+        judged = content(loaded) == track.judged
+        if judged and newest is not None and newest.spec_hash == spec.spec_hash and newest.state in DECIDED_AGAINST:
+            return None
         try:
             goal = self.in_place.standing(track, spec, expiring=False).goal
         except SpecError:
-            return  # the lane says so
+            return None  # the lane says so
         decision = self.decision(track, goal)
-        if isinstance(decision, Change) and decision.in_force_first:
-            self.manager.versions.enforce(track.name, goal.spec)
+        return goal.spec if isinstance(decision, Change) and decision.in_force_first else None
 
     def _run(self, name: str) -> None:
         try:
@@ -226,33 +257,28 @@ class ReloadEngine:
             # The lane of one strategy must not end the others', nor be the last time that anybody looks.
             log.exception("the change of %s could not be carried out", name)
             track = self._tracks[name]
-            track.waiting = Waiting(text="see the log", due=self.system.monotonic() + RETRY_LAST_S)
+            due = self.system.monotonic() + RETRY_LAST_S
+            track.waiting = Waiting(text="see the log", kind=FAILED, due=due)
 
     @contextmanager
     def turn(self, name: str) -> Iterator[Track]:
         """The track of a strategy, for one thread at a time. ConfigError when there is none."""
         track = self.track(name)
-        with track.lock:
-            try:
-                yield track
-            finally:
-                self._enforce(track)
-                self.observing.observe(track)
-        self._lanes.notify()
-
-    def _enforce(self, track: Track) -> None:
-        """The gate asks the caps that are in force again, or the tighter ones that a version brings which is wanted
-        and not in force yet."""
-        with self._lock:
-            if track.in_force is None:
-                return
-            if track.waiting is None:
-                self.manager.versions.enforce(track.name, track.in_force)
-            if self._lanes.is_due(track.name) or track.waiting is not None:
-                self._tighten_at_once(track)
+        try:
+            with track.lock:
+                try:
+                    yield track
+                finally:
+                    self.look_ahead(track)
+                    memory.save(self.manager.journal, track)
+                    self.observing.observe(track)
+        finally:
+            self._lanes.notify()
 
     def look_over(self, track: Track) -> None:
         """One look at everything about one strategy, under the lock of its track."""
+        if track.waiting is not None and track.waiting.kind == FAILED:
+            track.waiting = None
         if track.sync_due is not None:
             self.carrier.rows.sync(track)
         self.carrier.trials.look(track)
@@ -260,7 +286,8 @@ class ReloadEngine:
         if loaded is None:
             track.judged = ""  # a file that comes back is news, whatever it says
             self.in_place.settle(track)
-            self.removal.look(track, Occasion(cause="remove"))
+            if not track.doubted:
+                self.removal.look(track, Occasion(cause="remove"))
             return
         occasion = _occasion(track, loaded)
         fresh = content(loaded) != track.judged
@@ -271,6 +298,7 @@ class ReloadEngine:
             if fresh:
                 self.refuse(track, loaded, occasion)
             self.in_place.settle(track)
+            self._back_with_problems(track)
             return
         if fresh:
             self.in_place.note_edit(track, loaded.spec)
@@ -288,6 +316,12 @@ class ReloadEngine:
         result = self.aim(track, loaded.spec, occasion, fresh=fresh, expiring=is_settled)
         if result is not ReloadResult.REFUSED:
             self._release(track)
+
+    def _back_with_problems(self, track: Track) -> None:
+        """The file of a strategy that was held without one is there again, and cannot be used."""
+        if track.gone:
+            track.gone = ""
+            self.manager.versions.restrict(track.name, NOT_USABLE)
 
     def _roll_back_again(self, track: Track) -> None:
         """An old version that was to be put back, and that something stood in the way of."""
@@ -308,6 +342,8 @@ class ReloadEngine:
         was refused is not tried again before there is a `fresh` reason to. `expiring`: values whose time is over are
         left out."""
         newest = track.newest
+        if file.spec_hash == track.rejected:
+            return ReloadResult.REJECTED
         known = not fresh and newest is not None and newest.spec_hash == file.spec_hash
         if known and newest is not None and newest.state is GenerationState.REFUSED:
             return ReloadResult.REFUSED
@@ -366,13 +402,21 @@ class ReloadEngine:
         at_once = said and approval is not None and approval.at_once
         wanted = Wanted(spec=goal.spec, approved=approved or said, at_once=at_once)
         situation = self._situation(track)
+        if track.in_force is None:
+            return begin(self._ran_last(track.name), wanted, situation)
         decision = decide(track.in_force, wanted, situation)
         if not (goal.overlays or track.overlays):
             return decision
+        assert track.applied is not None
         bare = decide(track.applied, replace(wanted, spec=goal.file), situation)
         if isinstance(bare, Change) and isinstance(decision, Keep):
             return Change(goal.spec, bare.changes)
         return replace(bare, spec=goal.spec) if isinstance(bare, Hold | Wait) else decision
+
+    def _ran_last(self, name: str) -> LastRun:
+        """What a strategy that does not run ran with, before its file went away or since it cannot be built."""
+        last = self.manager.journal.generations.running(name)
+        return LastRun() if last is None else LastRun(ran=True, spec=self.revived(last))
 
     def _situation(self, track: Track) -> Situation:
         return Situation(loosening=self.loosening, in_window=self._in_window(track))
@@ -399,9 +443,7 @@ class ReloadEngine:
         self.carrier.report(track, ReloadResult.REFUSED, occasion, text=text)
 
     def hold(self, track: Track, file: StrategySpec, decision: Hold, occasion: Occasion) -> ReloadResult:
-        """The version waits for an approval, unless an operator has said no to it already."""
-        if file.spec_hash == track.rejected:
-            return ReloadResult.REJECTED
+        """The version waits for an approval."""
         newest = track.newest
         again = track.is_undecided(file) and newest is not None and newest.state is GenerationState.HELD
         generation = self.carrier.number(
@@ -451,13 +493,7 @@ class ReloadEngine:
         """The file's version of this hash is set aside by a rollback; empty: none is."""
         if track.superseded != spec_hash:
             track.superseded = spec_hash
-            self.manager.journal.set_meta(_superseded_key(track.name), spec_hash)
-
-    def conflict(self, track: Track, paths: tuple[str, ...]) -> None:
-        """These fields were changed in the file and in the store, to different values; that is kept over a restart."""
-        if track.conflicts != paths:
-            track.conflicts = paths
-            self.manager.journal.set_meta(_conflicts_key(track.name), " ".join(paths))
+            memory.save(self.manager.journal, track)
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -491,19 +527,28 @@ class ReloadEngine:
         if found is None:
             generations = self.manager.journal.generations
             row, newest = self.manager.strategies.get(name), generations.newest(name)
-            rejected = newest is not None and newest.state is GenerationState.REJECTED
             found = self._tracks[name] = Track(
                 name=name,
                 newest=newest,
                 overlays=tuple(generations.overlays(name)),
                 stored_generation=0 if row is None else row.generation,
-                superseded=self.manager.journal.meta(_superseded_key(name)) or "",
-                conflicts=tuple((self.manager.journal.meta(_conflicts_key(name)) or "").split()),
-                rejected=newest.spec_hash if newest is not None and rejected else "",
             )
+            tried_after = memory.recall(self.manager.journal, found)
+            if tried_after is not None:
+                found.trial = Trial(before=self._last_good(found, tried_after))
             if newest is not None and newest.spec_hash == found.superseded:
-                self.supersede(found, "")  # a rollback that was cut short before it had a number has not happened
+                found.superseded = ""  # a rollback that was cut short before it had a number has not happened
         return found
+
+    def _last_good(self, track: Track, number: int) -> LastGood | None:
+        generation = self.manager.journal.generations.get(track.name, number)
+        spec = None if generation is None else self.revived(generation)
+        if spec is None:
+            return None
+        try:
+            return LastGood(goal=Goal.of(spec, track.overlays), generation=number)
+        except SpecError:
+            return LastGood(goal=Goal.of(spec), generation=number)
 
     @property
     def loosening(self) -> Loosening:
@@ -520,15 +565,8 @@ class ReloadEngine:
 
 def _occasion(track: Track, loaded: Loaded) -> Occasion:
     """Whose change it is: of whoever announced this very text, else of the file's owner."""
-    announced, track.announced = track.announced, None
+    announced = track.announced
     if announced is None or announced.sha256 != text_sha256(loaded.sources.get(loaded.path.as_posix(), "")):
         return Occasion(cause="edit", actor=owner(loaded.path))
+    track.announced = None
     return Occasion(cause=announced.cause, actor=announced.actor, reason=announced.reason)
-
-
-def _superseded_key(name: str) -> str:
-    return f"superseded:{name}"
-
-
-def _conflicts_key(name: str) -> str:
-    return f"conflicts:{name}"

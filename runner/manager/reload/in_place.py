@@ -85,7 +85,7 @@ class InPlace:
         foreign = {one.path for one in found.ignored} | {one.path for one in track.overlays if one.source == STORE}
         before = track.conflicts
         lasting = tuple(path for path in dict.fromkeys((*before, *found.conflicts)) if path in foreign)
-        self._engine.conflict(track, lasting)
+        track.conflicts = lasting
         if (ignored and ignored != told) or set(track.conflicts) - set(before):
             text = f"not applied: {ignored}" if ignored else ""
             if track.conflicts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from runner.manager.reload.decision import Begin, Hold, Keep, Situation, Wanted, decide
+from runner.manager.reload.decision import Begin, Hold, Keep, LastRun, Situation, Wanted, begin, decide
 from runner.manager.reload.files import placed
 from runner.manager.reload.plan import field_row
 from runner.manager.reload.track import overlaid
@@ -31,7 +31,8 @@ def offline_plan(config: RunnerConfig, journal: Journal, names: Sequence[str]) -
             said = [placed(problem, config.strategies_dir) for problem in loaded.problems if problem.is_error]
             rows.append(row | {"action": "refuse", "problems": said})
             continue
-        decision = decide(running, Wanted(spec=loaded.spec), Situation(loosening=config.loosening))
+        wanted, situation = Wanted(spec=loaded.spec), Situation(loosening=config.loosening)
+        decision = begin(LastRun(), wanted, situation) if running is None else decide(running, wanted, situation)
         found = () if running is None else changes(running, loaded.spec)
         row["changes"] = [field_row(change, loaded) for change in found]
         match decision:

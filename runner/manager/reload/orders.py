@@ -52,9 +52,15 @@ class Orders:
             track.announced = Announced(sha256=sha256, cause=cause, actor=actor, reason=reason)
 
     def approve(self, name: str, generation: int, *, actor: str, reason: str = "") -> ReloadResult:
-        """Puts a held version in force. NotDecided when that version is not the one that is held."""
+        """Puts a held version in force. NotDecided when that version is not the one that is held, or its file says
+        something else by now."""
         with self._engine.turn(name) as track:
-            self._held(track, generation)
+            newest = self._held(track, generation)
+            if not self._is_of_file(track, newest) and not track.superseded:
+                raise NotDecided(
+                    f"the file of {name} does not say any more what {name}@{generation} does",
+                    hint="look at it with: runner plan",
+                )
             track.approval = Approval(generation=generation)
             return self._carry_out_newest(track, Occasion(cause="approve", actor=actor, reason=reason))
 
@@ -82,7 +88,13 @@ class Orders:
         """Puts an old version in force, under a new number. The file's own version is set aside until it is edited.
         A rollback that loosens is held as an edit that does."""
         with self._engine.turn(name) as track:
+            if track.wanted is None:
+                raise NotDecided(
+                    f"{name} has no file", hint=f"runner rollback {name}@{generation} --file writes it, and starts it"
+                )
             spec = self._version(track, generation)
+            if spec.spec_hash == track.rejected:
+                track.rejected = ""  # this order is younger
             occasion = Occasion(cause="rollback", actor=actor, reason=reason or f"back to generation {generation}")
             before = track.superseded
             # First, so that a rollback which is cut short is carried on by the next start, and not undone by the file.
@@ -150,8 +162,7 @@ class Orders:
             foreign = [one.path for one in self._engine.carrier.rows.foreign(track)]
             honoured = [one.path for one in track.overlays if one.source == STORE]
             result = self._end(track, [*foreign, *honoured], Occasion(cause="store", actor=actor, reason=reason))
-            track.drift = ""
-            self._engine.conflict(track, ())
+            track.drift, track.conflicts = "", ()
             return result
 
     def adopt(self, name: str, paths: tuple[str, ...] = (), *, actor: str, reason: str = "") -> list[str]:
@@ -213,9 +224,12 @@ class Orders:
                 f"{track.name}: this {getattr(decision, 'why', 'needs an approval')}",
                 hint="loosen it in the file, and approve that version",
             )
+        before = (track.newest, track.waiting, track.ahead)
         result = self._engine.bring_together(track, goal, occasion, fresh=False, approved=approved)
         if result not in DONE and track.waiting is not None:
-            text, track.waiting = track.waiting.text, None
+            text = track.waiting.text
+            self._engine.carrier.mark(track, GenerationState.REPLACED, text)
+            track.newest, track.waiting, track.ahead = before  # what waited before waits on
             raise NotDecided(f"{track.name}: it cannot be done now: {text}", hint="try again")
         self._engine.look_over(track)
         return result

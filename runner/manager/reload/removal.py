@@ -36,12 +36,13 @@ class Removal:
 
     def is_due(self, track: Track, *, phased: bool) -> bool:
         """Whether a strategy without a file may have come to its end, or can be closed now."""
-        if not track.gone:
+        if not track.gone or track.wanted is not None:
             return False
         return phased or not self._engine.carrier.trials.exposed(track.name)
 
     def look(self, track: Track, occasion: Occasion) -> None:
         """The file is gone for good. A strategy with nothing to guard ends; one with positions is held or closed."""
+        self._engine.withdraw(track)  # nobody asks any more for what its file said last
         if track.applied is None:
             return
         if not self._engine.carrier.trials.exposed(track.name):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError, SpecError
+from runner.manager.reload import memory
 from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Begin, Change, Hold
 from runner.manager.reload.files import by_name, content, owner
@@ -22,7 +23,7 @@ from runner.store.strategies import StrategyRow
 if TYPE_CHECKING:
     from runner.manager.reload.engine import ReloadEngine
 
-MISSING = "many strategy files are missing at once; nothing is removed before `runner approve --all-deletes`"
+MISSING = "its file is missing in a way that looks like an accident; `runner approve --all-deletes` lets it go"
 MASS_FRACTION = 0.3
 """Of all strategies: as many missing at once, and more than one, look like an accident."""
 FROM_STORE = "known from the store alone: the journal does not have it"
@@ -54,6 +55,7 @@ class Starting:
         The rows of the store are brought up to date with one write. ConfigError when a file has the name of a
         hand-written strategy.
         """
+        self._engine.only = only
         self._engine.manager.strategies.refresh()
         files = {name: one for name, one in by_name(folder.loaded).items() if only in (None, name)}
         for name in files:
@@ -61,12 +63,13 @@ class Starting:
         starts = [start for name, loaded in files.items() if (start := self._with_file(name, loaded)) is not None]
         known = [name for name in self._ever_run() if only in (None, name)]
         gone = [name for name in known if name not in files]
-        many = len(gone) > 1 and len(gone) >= MASS_FRACTION * len(known)
+        many = bool(gone) and ((len(gone) > 1 and len(gone) >= MASS_FRACTION * len(known)) or not folder.loaded)
         starts += [start for name in gone if (start := self._without_file(name, many=many)) is not None]
         tracks = [self._engine.track_of(start.spec.name) for start in starts]
         goals = [(track, track.goal, track.running) for track in tracks]
         self._engine.carrier.rows.write_all((track, goal, number) for track, goal, number in goals if goal is not None)
         for track in tracks:
+            memory.save(self._engine.manager.journal, track)
             self._engine.observing.observe(track)
         return starts
 
@@ -94,8 +97,11 @@ class Starting:
         self._recall(track)
         occasion = Occasion(cause="start", actor=owner(loaded.path))
         if loaded.spec is None:
+            start = self._as_before(track, NOT_USABLE)
             self._engine.refuse(track, loaded, occasion)
-            return self._as_before(track, NOT_USABLE)
+            return start
+        if track.rejected != loaded.spec.spec_hash:
+            track.rejected = ""
         if loaded.spec.spec_hash == track.superseded and track.goal is not None:
             return self._set_aside(track)
         return self._aim(track, loaded.spec, occasion)
@@ -109,12 +115,15 @@ class Starting:
         return self._aim(track, spec, Occasion.of(newest))
 
     def _aim(self, track: Track, spec: StrategySpec, occasion: Occasion) -> Start | None:
+        if spec.spec_hash == track.rejected:
+            return self._as_before(track)
         try:
             standing = self._engine.in_place.standing(track, spec)
         except SpecError as error:
+            start = self._as_before(track)
             self._engine.carrier.number(track, spec, GenerationState.REFUSED, occasion, text=error.message)
             self._engine.carrier.report(track, ReloadResult.REFUSED, occasion, text=error.message)
-            return self._as_before(track)
+            return start
         start = self._decided(track, standing.goal, occasion)
         self._engine.in_place.note(track, standing)
         return start
@@ -124,14 +133,18 @@ class Starting:
         before = track.goal
         match decision:
             case Hold():
+                start = self._as_before(track)
                 self._engine.hold(track, goal.file, decision, occasion)
-                return self._as_before(track)
+                return start
             case Begin() | Change():
                 found = decision.changes if isinstance(decision, Change) else ()
                 self._engine.carrier.number(track, goal.file, GenerationState.APPLYING, occasion, found)
                 assert track.newest is not None
-                last = None if before is None else LastGood(goal=before, generation=track.running)
-                track.trial = Trial(before=last)
+                if track.trial is None or track.trial.before is None:
+                    # Else what it ran with last has not come to run either, and what it ran with before that counts.
+                    last = None if before is None else LastGood(goal=before, generation=track.running)
+                    track.trial = Trial(before=last)
+                memory.save(self._engine.manager.journal, track)
                 self._engine.carrier.keep(track, goal, track.newest.generation)
                 self._engine.carrier.mark(track, GenerationState.APPLIED)
                 self._engine.carrier.report(track, ReloadResult.APPLIED, occasion, found)
@@ -145,7 +158,15 @@ class Starting:
         if track.applied is None:
             return None
         standing = self._engine.in_place.standing(track, track.applied)
-        self._engine.carrier.keep(track, standing.goal, track.running)
+        carrier, number = self._engine.carrier, track.running
+        differs = standing.goal.spec != track.in_force
+        if differs:  # a version of its own, as it would be while the runner runs
+            occasion = Occasion(cause="store", reason="what holds in place of its file has changed meanwhile")
+            track.newest = carrier.number(track, track.applied, GenerationState.APPLYING, occasion)
+            number = track.newest.generation
+        carrier.keep(track, standing.goal, number)
+        if differs:
+            carrier.mark(track, GenerationState.APPLIED)
         self._engine.in_place.note(track, standing)
         return Start(spec=standing.goal.spec, generation=track.running, reduce_only=reduce_only)
 
@@ -161,6 +182,7 @@ class Starting:
             return None
         if many:
             self.missing.add(name)
+            track.doubted = True
             return self._as_before(track, MISSING)
         track.gone = gone_text(track)
         start = self._as_before(track, track.gone)
@@ -189,7 +211,8 @@ class Starting:
         """The version that ran last. The row knows it too, should the journal have been lost."""
         generations = self._engine.manager.journal.generations
         last = generations.running(name)
-        if last is not None or row is None or not row.managed_by or not row.base:
+        known = last is not None or generations.newest(name) is not None
+        if known or row is None or not row.managed_by or not row.base:
             return last
         return generations.add(
             Generation(

@@ -109,6 +109,8 @@ class Track:
     """What the strategy runs with: the two together."""
     running: int = 0
     """Its generation."""
+    ahead: StrategySpec | None = None
+    """What is to run, and only tightens: its caps count while it is being put in force, or has to wait."""
     approval: Approval | None = None
     announced: Announced | None = None
     ended: Ended | None = None
@@ -116,6 +118,9 @@ class Track:
     """Hash of the file's spec that a rollback has put aside: it counts again when the file changes."""
     rejected: str = ""
     """Hash of the file's spec that an operator has said no to, until the file changes."""
+    doubted: bool = False
+    """Its file was missing at the start, together with so many that it looks like an accident: it is not gone before
+    somebody says so."""
     base_refused: str = ""
     """Why a change of a base that its file extends is not taken in."""
     gone: str = ""
@@ -142,6 +147,8 @@ class Track:
     last_at: datetime | None = None
     last_success: datetime | None = None
     conditions: Mapping[str, Condition] = field(default_factory=dict)
+    kept: str = ""
+    """What is kept of it over a restart, as it was written last."""
 
     @property
     def is_there(self) -> bool:
@@ -161,10 +168,11 @@ class Track:
 
     def forget(self) -> None:
         """Nothing of it runs any more, nor is to."""
-        self.applied = self.in_force = self.written = self.waiting = self.approval = None
-        self.trial = self.revival = None
+        self.applied = self.in_force = self.written = self.waiting = self.approval = self.ahead = None
+        self.trial = self.revival = self.ended = None
         self.running = 0
-        self.gone = self.drift = ""
+        self.gone = self.drift = self.superseded = ""
+        self.conflicts = ()
 
     def is_undecided(self, spec: StrategySpec) -> bool:
         """Whether the newest version is of this spec and nothing has become of it yet."""

@@ -42,8 +42,10 @@ class Trials:
         fails with, as far as that shows within START_WAIT_S; the rest is seen later."""
         manager = self._manager
         manager.versions.note(track.name, spec, generation)
-        stopped = manager.journal.operator_state(track.name) == "stopped"
-        if stopped or not (spec.enabled or self.exposed(track.name)):
+        if manager.journal.operator_state(track.name) == "stopped":
+            manager.remember_stopped(track.name, spec, generation=generation)
+            return
+        if not (spec.enabled or self.exposed(track.name)):
             return
         manager.start_strategy(track.name, spec, generation=generation)
         phase = manager.wait_until_warm(track.name, START_WAIT_S)
@@ -81,7 +83,10 @@ class Trials:
 
     def _revive(self, track: Track, fell: RunnerError) -> None:
         """It failed for want of a session, which it would with any version: it is started again, with growing
-        pauses."""
+        pauses, unless an operator has stopped it."""
+        if self._manager.journal.operator_state(track.name) == "stopped":
+            track.revival = None
+            return
         before, now = track.revival, self._system.monotonic()
         if before is None:
             track.revival = Waiting(text=fell.message, tries=0, due=now + REVIVE_FIRST_S)

@@ -143,10 +143,10 @@ class Desk:
 
     # -- life
 
-    def begin(self) -> list[str]:
+    def begin(self, only: str | None = None) -> list[str]:
         """As `runner run` begins. Returns the names of what is started."""
-        starts = first_look(self.service, None)
-        start_all(self.manager, starts, None)
+        starts = first_look(self.service, only)
+        start_all(self.manager, starts, only)
         for runtime in self.manager.runtimes:
             self.manager.wait_until_warm(runtime.name, WAIT_S)
         return [start.spec.name for start in starts]

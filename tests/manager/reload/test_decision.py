@@ -11,10 +11,12 @@ from runner.manager.reload.decision import (
     Change,
     Hold,
     Keep,
+    LastRun,
     Refuse,
     Situation,
     Wait,
     Wanted,
+    begin,
     decide,
 )
 from runner.model.annotations import Loosening
@@ -82,13 +84,35 @@ def test_an_edit_of_what_runs(
         assert decision.in_force_first is in_force_first
 
 
-def test_what_does_not_run_begins_whatever_it_loosens() -> None:
-    assert decide(None, Wanted(spec=LOOSER), CONFIRM) == Begin(LOOSER)
+@pytest.mark.parametrize("situation", [AUTO, CONFIRM])
+def test_what_never_ran_begins(situation: Situation) -> None:
+    assert begin(LastRun(), Wanted(spec=LOOSER), situation) == Begin(LOOSER)
+
+
+@pytest.mark.parametrize(
+    ("last", "new", "situation", "approved", "kind"),
+    [
+        (spec(), LOOSER, CONFIRM, False, Hold),
+        (spec(), LOOSER, CONFIRM, True, Begin),
+        (spec(), LOOSER, AUTO, False, Begin),
+        (spec(), TIGHTER, CONFIRM, False, Begin),
+        (spec(), NEUTRAL, CONFIRM, False, Begin),
+        (spec(), spec(), CONFIRM, False, Begin),
+        (spec(reload="{loosening: confirm}"), LOOSER, AUTO, False, Hold),
+        (None, TIGHTER, CONFIRM, False, Hold),  # nobody can compare
+        (None, TIGHTER, CONFIRM, True, Begin),
+        (None, TIGHTER, AUTO, False, Begin),
+    ],
+)
+def test_what_comes_back_may_not_have_more_than_it_had(
+    last: StrategySpec | None, new: StrategySpec, situation: Situation, approved: bool, kind: type
+) -> None:
+    assert type(begin(LastRun(ran=True, spec=last), Wanted(spec=new, approved=approved), situation)) is kind
 
 
 def test_a_file_with_problems_changes_nothing() -> None:
     assert decide(spec(), Wanted(spec=None, text="S204 …"), AUTO) == Refuse("S204 …")
-    assert decide(None, Wanted(spec=None, text="S204 …"), AUTO) == Refuse("S204 …")
+    assert begin(LastRun(), Wanted(spec=None, text="S204 …"), AUTO) == Refuse("S204 …")
 
 
 def test_what_is_held_says_what_it_loosens_and_nothing_else() -> None:
