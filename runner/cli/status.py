@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -99,10 +100,13 @@ def notes(reload: dict[str, Any]) -> list[str]:
     if state in ("refused", "held", "waiting"):
         shown = reload["generations"]
         found.append(f"generation {shown['file']} {state}: {reload['text']}")
+    for condition in reload.get("conditions", ()):
+        if condition["type"] == "Applied" and condition["reason"] in ("RolledBack", "Rejected", "BaseRefused"):
+            found.append(f"{condition['reason']}: {condition['message']}")
     for one in reload.get("overrides", ()):
         until = f" until {moment(one['expires_at'])} UTC" if one["expires_at"] else ""
         why = f" ({one['reason']})" if one["reason"] else ""
-        found.append(f"{one['path']} is {one['value']}, from the {one['source']}{until}{why}")
+        found.append(f"{one['path']} is {json.dumps(one['value'])}, from the {one['source']}{until}{why}")
     if reload.get("code_edited"):
         found.append(reload["code_edited"])
     for condition in reload.get("conditions", ()):

@@ -19,7 +19,7 @@ from runner.spec.spec import StrategySpec
 from runner.strategy.base_strategy import BaseStrategy
 
 Kind = Literal["yaml", "python"]
-DISABLED = "disabled in its file"
+DISABLED = "it is disabled: enabled is false"
 
 
 def session_day(calendar: str, at: datetime) -> date:

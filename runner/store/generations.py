@@ -115,10 +115,11 @@ class Generations:
     query: Callable[[str, Sequence[Any]], list[Any]]
     clock: Clock
 
-    def add(self, generation: Generation, *, after: int = 0) -> Generation:
+    def add(self, generation: Generation, *, after: int = 0, beside: bool = False) -> Generation:
         """Keep a version under the strategy's next number, above `after`; returned with it and its times. An earlier
-        version that was still held or waiting is replaced by it."""
+        version that was still held or waiting is replaced by it, unless it only puts values `beside` the file's."""
         now = time_text(self.clock.now())
+        replaced = "('applying')" if beside else "('held', 'waiting', 'applying')"
 
         def run(connection: sqlite3.Connection) -> int:
             (last,) = connection.execute(
@@ -126,8 +127,7 @@ class Generations:
             ).fetchone()
             last = max(last, after)
             connection.execute(
-                "UPDATE generation SET state = 'replaced', state_at = ? WHERE strategy = ?"
-                " AND state IN ('held', 'waiting', 'applying')",
+                f"UPDATE generation SET state = 'replaced', state_at = ? WHERE strategy = ? AND state IN {replaced}",
                 (now, generation.strategy),
             )
             values = (

@@ -63,6 +63,19 @@ def test_a_later_version_takes_the_place_of_one_that_still_waits(journal: Journa
     assert found is not None and found.state == after
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [("held", "held"), ("waiting", "waiting"), ("applying", "replaced"), ("applied", "applied")]
+)
+def test_a_version_that_puts_values_beside_a_file_leaves_what_is_asked_for(
+    journal: Journal, before: str, after: str
+) -> None:
+    kept = journal.generations
+    kept.add(version(GenerationState(before)))
+    assert kept.add(version(), beside=True).generation == 2
+    found = kept.get("TREND", 1)
+    assert found is not None and found.state == after
+
+
 def test_what_became_of_a_version_is_kept_over_a_restart(tmp_path: Path, clock: ManualClock) -> None:
     with Journal.open(tmp_path / "j.db", clock=clock) as journal:
         held = journal.generations.add(version(GenerationState.HELD))

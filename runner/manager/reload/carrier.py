@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from runner.errors import ConfigError, NotConnected, PacingLimit, RunnerError, StoreError
 from runner.manager.reload.blame import explained
 from runner.manager.reload.decision import Change
+from runner.manager.reload.drift import OVERRIDE, STORE
 from runner.manager.reload.rows import Rows
 from runner.manager.reload.settings import RETRY_FIRST_S, RETRY_LAST_S
 from runner.manager.reload.track import Goal, Track, Trial, Waiting
@@ -51,6 +52,13 @@ class Occasion:
         """As kept with a version."""
         return cls(cause=generation.cause, actor=generation.actor, reason=generation.reason)
 
+    @property
+    def approval(self) -> str:
+        """Who let it through and why, for the record of a version; empty when nobody had to."""
+        if self.cause != "approve":
+            return ""
+        return f"approved by {self.actor}" + (f": {self.reason}" if self.reason else "")
+
 
 class Overtaken(RunnerError):
     """A later edit has come while a version was being prepared."""
@@ -81,12 +89,15 @@ class Carrier:
         changes: Sequence[FieldChange] = (),
         text: str = "",
     ) -> Generation:
-        """The version of this spec: the newest one when it is that, seen before and not decided, else a new one."""
+        """The version of this spec: the newest one when it is that, seen before and not decided, else a new one. What
+        runs has a larger number than what ran before it."""
         newest = track.newest
         if newest is not None and track.is_undecided(spec):
-            if (newest.state, newest.text) != (state, text):
-                self.mark(track, state, text)
-            return newest
+            if state is not GenerationState.APPLYING or newest.generation > track.running:
+                if (newest.state, newest.text) != (state, text):
+                    self.mark(track, state, text)
+                return newest
+            self.mark(track, GenerationState.REPLACED, "put in force under a later number")
         track.newest = self._manager.journal.generations.add(
             Generation(
                 strategy=track.name,
@@ -105,8 +116,13 @@ class Carrier:
                 text=text,
             ),
             after=track.stored_generation,
+            beside=occasion.cause in (OVERRIDE, STORE),
         )
         track.waiting = None
+        approval = track.approval
+        same = newest is not None and newest.spec_hash == spec.spec_hash
+        if approval is not None and newest is not None and same and approval.generation == newest.generation:
+            track.approval = replace(approval, generation=track.newest.generation)
         return track.newest
 
     def mark(self, track: Track, state: GenerationState, text: str = "") -> None:
@@ -127,11 +143,11 @@ class Carrier:
         def carry() -> None:
             if change.in_force_first:
                 self._swap(track, goal, generation)
-                self._took_over(track, goal, generation)
+                self._took_over(track, goal, generation, occasion)
                 self.rows.sync(track)
             else:
                 self._swap(track, goal, generation, lambda: self.rows.write(track, goal, generation))
-                self._took_over(track, goal, generation)
+                self._took_over(track, goal, generation, occasion)
 
         return self._through(track, goal, occasion, change.changes, carry)
 
@@ -146,7 +162,7 @@ class Carrier:
                     f"{track.name} is already a hand-written strategy ({row.filename})", hint="give one another name"
                 )
             self._swap(track, goal, generation, lambda: self.rows.write(track, goal, generation))
-            self._took_over(track, goal, generation)
+            self._took_over(track, goal, generation, occasion)
 
         return self._through(track, goal, occasion, (), carry)
 
@@ -226,10 +242,10 @@ class Carrier:
             track.written = None
             self.rows.mark(track.name, "removed")
 
-    def _took_over(self, track: Track, goal: Goal, generation: int) -> None:
+    def _took_over(self, track: Track, goal: Goal, generation: int, occasion: Occasion) -> None:
         self.keep(track, goal, generation)
         track.approval = None
-        self.mark(track, GenerationState.APPLIED)
+        self.mark(track, GenerationState.APPLIED, occasion.approval)
 
     def keep(self, track: Track, goal: Goal, generation: int) -> None:
         """The goal is in force; what holds in place of the file's values is kept over a restart."""

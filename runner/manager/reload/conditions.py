@@ -16,6 +16,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from runner.manager.runtime import DISABLED
 from runner.model.events import StrategyPhase
 from runner.store.generations import GenerationState
 
@@ -140,7 +141,8 @@ def _applied(facts: Facts) -> _Verdict:
         return Status.UNKNOWN, "FileMissing", facts.gone
     if facts.problem:
         return Status.FALSE, "Refused", facts.problem
-    if facts.rolled_back:
+    undecided = facts.state in (GenerationState.HELD, GenerationState.WAITING)
+    if facts.rolled_back and not undecided:
         return Status.FALSE, "RolledBack", f"generation {facts.running} was put back; the file says something else"
     if facts.file_runs:
         return Status.TRUE, "Applied", ""
@@ -153,7 +155,7 @@ def _applied(facts: Facts) -> _Verdict:
 def _warm(facts: Facts) -> _Verdict:
     match facts.phase:
         case None:
-            return Status.UNKNOWN, "NotStarted", "it is not started" if facts.enabled else "it is disabled in its file"
+            return Status.UNKNOWN, "NotStarted", "it is not started" if facts.enabled else DISABLED
         case StrategyPhase.PENDING | StrategyPhase.WARMING:
             return Status.FALSE, "Warming", facts.phase_reason
         case StrategyPhase.FAILED | StrategyPhase.STOPPED:
@@ -188,7 +190,8 @@ def _drifted(facts: Facts) -> _Verdict:
         said = "; ".join(one for one in (facts.tightened, facts.ignored) if one)
         return Status.TRUE, "Conflict", f"{', '.join(facts.conflicts)} changed in the file and in the store: {said}"
     if facts.tightened:
-        return Status.TRUE, "StoreTightened", facts.tightened
+        ignored = f"; not applied: {facts.ignored}" if facts.ignored else ""
+        return Status.TRUE, "StoreTightened", f"{facts.tightened}{ignored}"
     return (Status.TRUE, "StoreIgnored", facts.ignored) if facts.ignored else (Status.FALSE, "InSync", "")
 
 

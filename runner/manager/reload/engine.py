@@ -31,6 +31,7 @@ from runner.manager.reload.decision import (
     begin,
     decide,
 )
+from runner.manager.reload.drift import OVERRIDE, STORE
 from runner.manager.reload.files import by_name, content, first_problem, owner, text_sha256
 from runner.manager.reload.in_place import InPlace
 from runner.manager.reload.lanes import Lanes
@@ -56,6 +57,8 @@ OBSERVE_TICKS = 4
 """How many of them pass between two looks at what can be said of every strategy."""
 DONE = (ReloadResult.APPLIED, ReloadResult.UNCHANGED)
 DECIDED_AGAINST = (GenerationState.REFUSED, GenerationState.REJECTED)
+BESIDE = 1000
+"""How many versions back one that is held, or waits, is looked for behind those of temporary values."""
 FAILED = "failed"
 """Kind of waiting after an error that nobody has thought of."""
 
@@ -390,6 +393,18 @@ class ReloadEngine:
             case Refuse():
                 raise AssertionError("a spec is never refused here")
 
+    @contextmanager
+    def beside(self, track: Track) -> Iterator[None]:
+        """What is done to the values that hold in place of a file's leaves the version of the file that is held, or
+        waits, the newest: it keeps its number, and is still what is asked for."""
+        file = None if track.wanted is None else track.wanted.spec
+        before = track.newest
+        yield
+        asked_for = before is not None and before.state in (GenerationState.HELD, GenerationState.WAITING)
+        settled = track.newest is not None and track.newest.state is GenerationState.APPLIED
+        if asked_for and settled and file is not None and before is not None and before.spec_hash == file.spec_hash:
+            track.newest = before
+
     def decision(self, track: Track, goal: Goal, *, approved: bool = False) -> Decision:
         """What is to be done to reach a goal.
 
@@ -526,7 +541,7 @@ class ReloadEngine:
         found = self._tracks.get(name)
         if found is None:
             generations = self.manager.journal.generations
-            row, newest = self.manager.strategies.get(name), generations.newest(name)
+            row, newest = self.manager.strategies.get(name), self._newest(name)
             found = self._tracks[name] = Track(
                 name=name,
                 newest=newest,
@@ -539,6 +554,14 @@ class ReloadEngine:
             if newest is not None and newest.spec_hash == found.superseded:
                 found.superseded = ""  # a rollback that was cut short before it had a number has not happened
         return found
+
+    def _newest(self, name: str) -> Generation | None:
+        """The newest version; one that is held or waits before those that only put other values in its file's place."""
+        found = self.manager.journal.generations.history(name, BESIDE)
+        of_file = next((one for one in found if one.cause not in (OVERRIDE, STORE)), None)
+        if of_file is not None and of_file.state in (GenerationState.HELD, GenerationState.WAITING):
+            return of_file
+        return found[0] if found else None
 
     def _last_good(self, track: Track, number: int) -> LastGood | None:
         generation = self.manager.journal.generations.get(track.name, number)

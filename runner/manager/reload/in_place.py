@@ -72,8 +72,9 @@ class InPlace:
             return ReloadResult.UNCHANGED
         result = ReloadResult.UNCHANGED
         if found.goal.overlays != track.overlays:
-            occasion = _occasion(track.overlays, found.goal.overlays)
-            result = self._engine.bring_together(track, found.goal, occasion, fresh=False, approved=True)
+            occasion = occasion_of(track.overlays, found.goal.overlays)
+            with self._engine.beside(track):
+                result = self._engine.bring_together(track, found.goal, occasion, fresh=False, approved=True)
         self.note(track, found)
         return result
 
@@ -135,7 +136,7 @@ class InPlace:
         return self._engine.settled(timeout_s)
 
 
-def _occasion(before: tuple[Overlay, ...], after: tuple[Overlay, ...]) -> Occasion:
+def occasion_of(before: tuple[Overlay, ...], after: tuple[Overlay, ...]) -> Occasion:
     """Why other values hold than before."""
     new = [one for one in after if one not in before and one.source == STORE]
     if new:

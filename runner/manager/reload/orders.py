@@ -11,11 +11,12 @@ from typing import Any
 from runner.errors import ConfigError, ExitCode, RunnerError, SpecError
 from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Change, Keep
-from runner.manager.reload.drift import OVERRIDE, STORE
+from runner.manager.reload.drift import OVERRIDE, STORE, direction_at, value_at
 from runner.manager.reload.engine import DONE, ReloadEngine
 from runner.manager.reload.files import text_sha256
 from runner.manager.reload.track import ENABLED, PARAMS, Announced, Approval, Goal, Track
 from runner.model.events import ReloadResult
+from runner.spec.changes import Direction, shown
 from runner.spec.edit import Change as Edit
 from runner.spec.edit import edited
 from runner.spec.files import rewrite
@@ -206,10 +207,28 @@ class Orders:
         StoreError when it refuses."""
         if track.applied is None:
             raise NotDecided(f"{track.name} does not run")
+        self._check_file(track, paths)
         kept = tuple(one for one in track.overlays if one.path not in paths)
         goal = Goal.of(track.applied, kept)
         self._engine.carrier.rows.write(track, goal, track.running, ours=paths)
         return self._hold_in_place(track, kept, occasion, approved=True)
+
+    def _check_file(self, track: Track, paths: Sequence[str]) -> None:
+        """The values that are to hold again are those of the version in force. Where the file says something tighter by
+        now, in a version that is not in force yet, they would be nobody's wish."""
+        file = None if track.wanted is None else track.wanted.spec
+        if file is None or track.applied is None or file.spec_hash in (track.superseded, track.rejected):
+            return
+        for path in paths:
+            try:
+                now, then = value_at(track.applied, path), value_at(file, path)
+            except AttributeError:  # the universe, say, or a row that cannot be read
+                continue
+            if direction_at(path, now, then) is Direction.TIGHTER:
+                raise NotDecided(
+                    f"the file of {track.name} says {path} {shown(then)}, in a version that is not in force yet",
+                    hint=f"approve or reject that version first: runner status {track.name}",
+                )
 
     def _hold_in_place(
         self, track: Track, overlays: tuple[Overlay, ...], occasion: Occasion, *, approved: bool = False
@@ -225,7 +244,8 @@ class Orders:
                 hint="loosen it in the file, and approve that version",
             )
         before = (track.newest, track.waiting, track.ahead)
-        result = self._engine.bring_together(track, goal, occasion, fresh=False, approved=approved)
+        with self._engine.beside(track):
+            result = self._engine.bring_together(track, goal, occasion, fresh=False, approved=approved)
         if result not in DONE and track.waiting is not None:
             text = track.waiting.text
             self._engine.carrier.mark(track, GenerationState.REPLACED, text)

@@ -11,6 +11,7 @@ from runner.manager.reload import memory
 from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Begin, Change, Hold
 from runner.manager.reload.files import by_name, content, owner
+from runner.manager.reload.in_place import occasion_of
 from runner.manager.reload.removal import gone_text
 from runner.manager.reload.track import UNDECIDED, Goal, LastGood, Track, Trial
 from runner.manager.reload.trials import NOT_USABLE
@@ -95,6 +96,7 @@ class Starting:
         track = self._engine.track_of(name)
         track.wanted, track.judged = loaded, content(loaded)
         self._recall(track)
+        self._bring_up_to_date(track)
         occasion = Occasion(cause="start", actor=owner(loaded.path))
         if loaded.spec is None:
             start = self._as_before(track, NOT_USABLE)
@@ -157,18 +159,8 @@ class Starting:
         """As it ran last, with what the store has tightened since; None when it never ran."""
         if track.applied is None:
             return None
-        standing = self._engine.in_place.standing(track, track.applied)
-        carrier, number = self._engine.carrier, track.running
-        differs = standing.goal.spec != track.in_force
-        if differs:  # a version of its own, as it would be while the runner runs
-            occasion = Occasion(cause="store", reason="what holds in place of its file has changed meanwhile")
-            track.newest = carrier.number(track, track.applied, GenerationState.APPLYING, occasion)
-            number = track.newest.generation
-        carrier.keep(track, standing.goal, number)
-        if differs:
-            carrier.mark(track, GenerationState.APPLIED)
-        self._engine.in_place.note(track, standing)
-        return Start(spec=standing.goal.spec, generation=track.running, reduce_only=reduce_only)
+        assert track.in_force is not None
+        return Start(spec=track.in_force, generation=track.running, reduce_only=reduce_only)
 
     def _without_file(self, name: str, *, many: bool) -> Start | None:
         """A strategy whose file went away while the runner was not running."""
@@ -176,6 +168,7 @@ class Starting:
         self._recall(track)
         if track.goal is None:
             return None
+        self._bring_up_to_date(track)
         if not self._engine.carrier.trials.exposed(name) and not many:
             self._engine.removal.forget(track, Occasion(cause="remove"))
             self._engine.drop(name)
@@ -206,6 +199,28 @@ class Starting:
             goal = Goal.of(spec)
         track.take(goal, last.generation)
         track.written = self._written(track, row, goal)
+
+    def _bring_up_to_date(self, track: Track) -> None:
+        """What the store has tightened since, and the temporary values whose time has come, hold before the file is
+        looked at, in a version of its own, as they would while the runner runs."""
+        if track.applied is None:
+            return
+        try:
+            found = self._engine.in_place.standing(track, track.applied)
+        except SpecError as error:
+            log.warning("%s", error.message)
+            return
+        carrier = self._engine.carrier
+        if found.goal.overlays == track.overlays:
+            carrier.keep(track, found.goal, track.running)
+        else:
+            occasion = occasion_of(track.overlays, found.goal.overlays)
+            with self._engine.beside(track):
+                number = carrier.number(track, track.applied, GenerationState.APPLYING, occasion).generation
+                carrier.keep(track, found.goal, number)
+                carrier.mark(track, GenerationState.APPLIED)
+                carrier.report(track, ReloadResult.APPLIED, occasion)
+        self._engine.in_place.note(track, found)
 
     def _last(self, name: str, row: StrategyRow | None) -> Generation | None:
         """The version that ran last. The row knows it too, should the journal have been lost."""

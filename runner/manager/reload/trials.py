@@ -64,8 +64,10 @@ class Trials:
         """Whether something may have become of a version on trial, or of a strategy that is to be started again."""
         if track.revival is not None and track.revival.due is not None and track.revival.due <= now:
             return True
-        fell = track.in_force is not None and self._fell(track.name) is not None
-        return phased and (track.trial is not None or track.revival is not None or fell)
+        if phased and (track.trial is not None or track.revival is not None):
+            return True
+        # Not only when its phase has just changed: it may have been clearing up then.
+        return track.revival is None and track.in_force is not None and self._fell(track.name) is not None
 
     def look(self, track: Track) -> None:
         """What has become of the strategy since it was started."""
@@ -85,7 +87,7 @@ class Trials:
         """It failed for want of a session, which it would with any version: it is started again, with growing
         pauses, unless an operator has stopped it."""
         if self._manager.journal.operator_state(track.name) == "stopped":
-            track.revival = None
+            track.revival = Waiting(text=fell.message, due=None)
             return
         before, now = track.revival, self._system.monotonic()
         if before is None:

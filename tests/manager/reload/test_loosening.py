@@ -151,7 +151,14 @@ def test_a_temporary_value_leaves_what_is_held_to_be_decided(desk: Desk, trading
     assert desk.engine.settled(WAIT_S)
     assert (one.state, one.generation, one.runtime.params.stop_loss) == ("held", 3, 0.2)
     newest = one.row["generations"]["file"]
-    assert newest == 4 and desk.service.orders.approve("BOTH", newest, actor="kim").value == "applied"
+    assert newest == 2 and desk.service.orders.approve("BOTH", newest, actor="kim", reason="fine").value == "applied"
+    assert one.generation == 4  # what runs has a larger number than what ran before
+    history = desk.manager.journal.generations.history("BOTH", 9)
+    assert [(v.generation, v.state.value, v.cause, v.text) for v in history[:3]] == [
+        (4, "applied", "approve", "approved by kim: fine"),
+        (3, "applied", "override", ""),
+        (2, "replaced", "edit", "put in force under a later number"),
+    ]
     assert (one.version.spec.params.max_position_size, one.version.spec.params.stop_loss) == (0.9, 0.2)
     desk.edit("BOTH", params=params(max_position_size=0.9, max_daily_trades=3))
     with pytest.raises(RunnerError, match=r"this loosens params\.max_daily_trades") as caught:

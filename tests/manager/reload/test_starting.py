@@ -318,7 +318,7 @@ def test_many_missing_files_are_not_believed(make_desk: Any, restart: Any) -> No
     second: Desk = restart(first, lose_two)
     for name in ("FIRST", "SECOND"):
         one = One(second, name)
-        assert one.phase == "Paused" and "many strategy files are missing" in one.runtime.reduce_only
+        assert one.phase == "Paused" and "looks like an accident" in one.runtime.reduce_only
         assert one.stored.state == ""
     assert One(second, "THIRD").phase == "Running"
     second.write("FIRST")

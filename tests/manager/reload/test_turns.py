@@ -220,4 +220,7 @@ def test_what_an_operator_stopped_is_not_started_again_with_the_session(make_des
         desk.manager.stop_strategy("DEAF", "by hand", True)
     for _ in range(3):
         desk.later(60)
-    assert desk.manager.journal.operator_state("DEAF") == "stopped" and one.track.revival is None
+    assert desk.manager.journal.operator_state("DEAF") == "stopped" and one.phase == "Failed"
+    desk.manager.start_strategy("DEAF")
+    assert desk.manager.wait_until_warm("DEAF", WAIT_S) == "Running"
+    assert desk.settles(lambda: one.track.revival is None)
