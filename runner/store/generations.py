@@ -170,9 +170,10 @@ class Generations:
         rows = self.query(f"{_OF_STRATEGY} AND generation = ?", (strategy, generation))
         return _generation(rows[0]) if rows else None
 
-    def newest(self, strategy: str) -> Generation | None:
-        """The last version that was seen."""
-        rows = self.query(f"{_OF_STRATEGY} ORDER BY generation DESC LIMIT 1", (strategy,))
+    def newest(self, strategy: str, *, but_for: Sequence[str] = ()) -> Generation | None:
+        """The last version that was seen, but for those of these causes."""
+        others = f" AND cause NOT IN ({', '.join('?' * len(but_for))})" if but_for else ""
+        rows = self.query(f"{_OF_STRATEGY}{others} ORDER BY generation DESC LIMIT 1", (strategy, *but_for))
         return _generation(rows[0]) if rows else None
 
     def running(self, strategy: str) -> Generation | None:

@@ -16,9 +16,9 @@ from typing import Any
 
 from runner.__main__ import main
 from runner.manager.reload.carrier import Carrier
+from runner.manager.reload.record import Record
 from runner.manager.versions import Versions
 from runner.store.generations import Generations
-from runner.store.journal import Journal
 from runner.store.strategies import StrategyTable
 
 ARMED = Path("armed")
@@ -40,8 +40,8 @@ STEPS: dict[str, tuple[type, str, str]] = {
     "override kept": (Generations, "put_overlay", "after"),
     "before an override is dropped": (Generations, "drop_overlay", "before"),
     "override dropped": (Generations, "drop_overlay", "after"),
-    "before the file is set aside": (Journal, "set_meta", "before"),
-    "file set aside": (Journal, "set_meta", "after"),
+    "before the file is set aside": (Record, "keep", "before"),
+    "file set aside": (Record, "keep", "after"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Callable
@@ -110,7 +111,7 @@ def check(process: Process, killed: str) -> int:
     assert process.ask("drift")["drift"] == [], killed
     with Journal.read_only(project.journal) as journal:
         history = journal.generations.history("MOVES", 10_000)[::-1]
-        set_aside = journal.meta("superseded:MOVES")
+        set_aside = json.loads(journal.meta("reload:MOVES") or "{}").get("superseded")
     assert [one.generation for one in history] == list(range(1, len(history) + 1)), killed
     assert not [one for one in history if one.state is GenerationState.APPLYING], killed
     newest = next(one for one in history[::-1] if one.state is not GenerationState.REPLACED)

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError, SpecError
-from runner.manager.reload import memory
 from runner.manager.reload.carrier import Carrier, Occasion
 from runner.manager.reload.decision import (
     Begin,
@@ -23,7 +22,6 @@ from runner.manager.reload.decision import (
     Decision,
     Hold,
     Keep,
-    LastRun,
     Refuse,
     Situation,
     Wait,
@@ -31,20 +29,20 @@ from runner.manager.reload.decision import (
     begin,
     decide,
 )
-from runner.manager.reload.drift import OVERRIDE, STORE
 from runner.manager.reload.files import by_name, content, first_problem, owner, text_sha256
 from runner.manager.reload.in_place import InPlace
 from runner.manager.reload.lanes import Lanes
 from runner.manager.reload.observing import Observing
+from runner.manager.reload.record import Record
 from runner.manager.reload.removal import Removal
 from runner.manager.reload.settings import RETRY_LAST_S, ReloadSettings
-from runner.manager.reload.track import UNDECIDED, Goal, LastGood, Track, Trial, Waiting
+from runner.manager.reload.track import UNDECIDED, Goal, Track, Waiting
 from runner.manager.reload.trials import NOT_USABLE
 from runner.model.annotations import Loosening
 from runner.model.clock import Clock
 from runner.model.events import Event, PhaseChanged, ReloadResult, StrategyPhase
 from runner.spec.deployment import Deployment
-from runner.spec.folder import Folder, Loaded, load_text
+from runner.spec.folder import Folder, Loaded
 from runner.spec.spec import StrategySpec
 from runner.store.generations import Generation, GenerationState
 
@@ -57,8 +55,6 @@ OBSERVE_TICKS = 4
 """How many of them pass between two looks at what can be said of every strategy."""
 DONE = (ReloadResult.APPLIED, ReloadResult.UNCHANGED)
 DECIDED_AGAINST = (GenerationState.REFUSED, GenerationState.REJECTED)
-BESIDE = 1000
-"""How many versions back one that is held, or waits, is looked for behind those of temporary values."""
 FAILED = "failed"
 """Kind of waiting after an error that nobody has thought of."""
 
@@ -72,11 +68,11 @@ class ReloadEngine:
         self, manager: StrategyManager, deployment: Deployment, settings: ReloadSettings, system: Clock
     ) -> None:
         self.manager = manager
-        self._deployment = deployment
         self._settings = settings
         self.system = system
         self.root = manager.config.strategies_dir
         self.carrier = Carrier(manager, self.root, system, look_ahead=self.look_ahead)
+        self.record = Record(manager, deployment)
         self.in_place = InPlace(self)
         self.removal = Removal(self)
         self.observing = Observing(manager, system)
@@ -93,21 +89,6 @@ class ReloadEngine:
         self._compared = system.monotonic()
         self.only: str | None = None
         """The one strategy that is to run, whatever other files there are; None for all."""
-
-    def revived(self, generation: Generation) -> StrategySpec | None:
-        """The spec of a version, from the document that is kept of it; None when it cannot be built any more."""
-        loaded = load_text(
-            generation.document, path=self.root / generation.file, root=self.root, deployment=self._deployment
-        )
-        if loaded.spec is None:
-            log.warning("generation %d of %s cannot be built any more", generation.generation, generation.strategy)
-            return None
-        return replace(loaded.spec, spec_hash=generation.spec_hash, source=generation.source)
-
-    def version(self, track: Track, generation: Generation) -> StrategySpec | None:
-        """The same, of the strategy's file as it is called now."""
-        spec = self.revived(generation)
-        return spec if spec is None or track.wanted is None else replace(spec, file=track.wanted.path)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -273,7 +254,7 @@ class ReloadEngine:
                     yield track
                 finally:
                     self.look_ahead(track)
-                    memory.save(self.manager.journal, track)
+                    self.record.keep(track)
                     self.observing.observe(track)
         finally:
             self._lanes.notify()
@@ -332,7 +313,7 @@ class ReloadEngine:
         if newest is None or newest.state is not GenerationState.WAITING:
             track.waiting = None
             return
-        spec = self.version(track, newest)
+        spec = self.record.version(track, newest)
         if spec is not None:
             self.aim(track, spec, Occasion.of(newest), fresh=False)
 
@@ -418,7 +399,7 @@ class ReloadEngine:
         wanted = Wanted(spec=goal.spec, approved=approved or said, at_once=at_once)
         situation = self._situation(track)
         if track.in_force is None:
-            return begin(self._ran_last(track.name), wanted, situation)
+            return begin(self.record.ran_last(track.name), wanted, situation)
         decision = decide(track.in_force, wanted, situation)
         if not (goal.overlays or track.overlays):
             return decision
@@ -427,11 +408,6 @@ class ReloadEngine:
         if isinstance(bare, Change) and isinstance(decision, Keep):
             return Change(goal.spec, bare.changes)
         return replace(bare, spec=goal.spec) if isinstance(bare, Hold | Wait) else decision
-
-    def _ran_last(self, name: str) -> LastRun:
-        """What a strategy that does not run ran with, before its file went away or since it cannot be built."""
-        last = self.manager.journal.generations.running(name)
-        return LastRun() if last is None else LastRun(ran=True, spec=self.revived(last))
 
     def _situation(self, track: Track) -> Situation:
         return Situation(loosening=self.loosening, in_window=self._in_window(track))
@@ -508,7 +484,7 @@ class ReloadEngine:
         """The file's version of this hash is set aside by a rollback; empty: none is."""
         if track.superseded != spec_hash:
             track.superseded = spec_hash
-            memory.save(self.manager.journal, track)
+            self.record.keep(track)
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -540,38 +516,8 @@ class ReloadEngine:
         """The track of a strategy, made when there is none."""
         found = self._tracks.get(name)
         if found is None:
-            generations = self.manager.journal.generations
-            row, newest = self.manager.strategies.get(name), self._newest(name)
-            found = self._tracks[name] = Track(
-                name=name,
-                newest=newest,
-                overlays=tuple(generations.overlays(name)),
-                stored_generation=0 if row is None else row.generation,
-            )
-            tried_after = memory.recall(self.manager.journal, found)
-            if tried_after is not None:
-                found.trial = Trial(before=self._last_good(found, tried_after))
-            if newest is not None and newest.spec_hash == found.superseded:
-                found.superseded = ""  # a rollback that was cut short before it had a number has not happened
+            found = self._tracks[name] = self.record.track(name)
         return found
-
-    def _newest(self, name: str) -> Generation | None:
-        """The newest version; one that is held or waits before those that only put other values in its file's place."""
-        found = self.manager.journal.generations.history(name, BESIDE)
-        of_file = next((one for one in found if one.cause not in (OVERRIDE, STORE)), None)
-        if of_file is not None and of_file.state in (GenerationState.HELD, GenerationState.WAITING):
-            return of_file
-        return found[0] if found else None
-
-    def _last_good(self, track: Track, number: int) -> LastGood | None:
-        generation = self.manager.journal.generations.get(track.name, number)
-        spec = None if generation is None else self.revived(generation)
-        if spec is None:
-            return None
-        try:
-            return LastGood(goal=Goal.of(spec, track.overlays), generation=number)
-        except SpecError:
-            return LastGood(goal=Goal.of(spec), generation=number)
 
     @property
     def loosening(self) -> Loosening:

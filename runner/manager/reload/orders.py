@@ -277,7 +277,7 @@ class Orders:
             raise NotDecided(
                 f"there is no generation {generation} of {track.name}", hint=f"runner history {track.name}"
             )
-        spec = self._engine.version(track, found)
+        spec = self._engine.record.version(track, found)
         if spec is None:
             raise NotDecided(f"generation {generation} of {track.name} cannot be built any more")
         return spec

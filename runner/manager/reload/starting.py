@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError, SpecError
-from runner.manager.reload import memory
 from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Begin, Change, Hold
 from runner.manager.reload.files import by_name, content, owner
@@ -70,7 +69,7 @@ class Starting:
         goals = [(track, track.goal, track.running) for track in tracks]
         self._engine.carrier.rows.write_all((track, goal, number) for track, goal, number in goals if goal is not None)
         for track in tracks:
-            memory.save(self._engine.manager.journal, track)
+            self._engine.record.keep(track)
             self._engine.observing.observe(track)
         return starts
 
@@ -111,7 +110,7 @@ class Starting:
     def _set_aside(self, track: Track) -> Start | None:
         """A rollback has set the file aside. One that was cut short, or had to wait, is carried on."""
         newest = track.newest
-        spec = None if newest is None or newest.state not in UNDECIDED else self._engine.version(track, newest)
+        spec = None if newest is None or newest.state not in UNDECIDED else self._engine.record.version(track, newest)
         if newest is None or spec is None:
             return self._as_before(track)
         return self._aim(track, spec, Occasion.of(newest))
@@ -146,7 +145,7 @@ class Starting:
                     # Else what it ran with last has not come to run either, and what it ran with before that counts.
                     last = None if before is None else LastGood(goal=before, generation=track.running)
                     track.trial = Trial(before=last)
-                memory.save(self._engine.manager.journal, track)
+                self._engine.record.keep(track)
                 self._engine.carrier.keep(track, goal, track.newest.generation)
                 self._engine.carrier.mark(track, GenerationState.APPLIED)
                 self._engine.carrier.report(track, ReloadResult.APPLIED, occasion, found)
@@ -189,7 +188,7 @@ class Starting:
         """What ran last, with what held in place of it; and what was written into the row, to compare it with."""
         row = self._engine.manager.strategies.get(track.name)
         last = self._last(track.name, row)
-        spec = None if last is None else self._engine.revived(last)
+        spec = None if last is None else self._engine.record.revived(last)
         if last is None or spec is None:
             return
         try:
@@ -249,7 +248,7 @@ class Starting:
         if row.generation == track.running:
             return goal.spec
         found = self._engine.manager.journal.generations.get(track.name, row.generation)
-        spec = None if found is None or not found.document else self._engine.revived(found)
+        spec = None if found is None or not found.document else self._engine.record.revived(found)
         try:
             return None if spec is None else Goal.of(spec, track.overlays).spec
         except SpecError:
