@@ -40,8 +40,8 @@ STEPS: dict[str, tuple[type, str, str]] = {
     "override kept": (Generations, "put_overlay", "after"),
     "before an override is dropped": (Generations, "drop_overlay", "before"),
     "override dropped": (Generations, "drop_overlay", "after"),
-    "before the file is set aside": (Record, "keep", "before"),
-    "file set aside": (Record, "keep", "after"),
+    "before the decision is kept": (Record, "keep", "before"),
+    "decision kept": (Record, "keep", "after"),
 }
 
 

@@ -63,13 +63,13 @@ class Editor:
 
 
 KINDS = ("tightening", "loosening", "rebuild", "resubscribe")
-OF_EVERY_RELOAD = [step for step in STEPS if not any(word in step for word in ("override", "aside", "tightened"))]
+OF_EVERY_RELOAD = [step for step in STEPS if not any(word in step for word in ("override", "tightened"))]
 CASES = [
     *product(OF_EVERY_RELOAD, KINDS),
     ("caps tightened", "tightening"),
     *product(("before the override is kept", "override kept"), ("override",)),
     *product(("before an override is dropped", "override dropped"), ("restore",)),
-    *product(("before the file is set aside", "file set aside", *OF_EVERY_RELOAD), ("rollback",)),
+    *product(OF_EVERY_RELOAD, ("rollback",)),
 ]
 
 
