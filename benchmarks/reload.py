@@ -92,7 +92,7 @@ class Probe:
             (Workspace, "put", "judge"),
             (Workspace, "folder", "judge"),
             (ReloadEngine, "wish", "wish"),
-            (Versions, "enforce", "tighten"),
+            (Versions, "look_ahead", "tighten"),
             (InPlace, "read_row", "compare"),
             (Generations, "add", "journal"),
             (Generations, "mark", "journal"),
