@@ -78,7 +78,7 @@ def test_a_look_that_fails_is_followed_by_others(
         raise RuntimeError("boom")
 
     with monkeypatch.context() as broken:
-        broken.setattr(watcher, "take_scan", fails)
+        broken.setattr(watched.watcher, "_scan", fails)
         replace(root / "a.yaml", "A2")
         assert failed.wait(WAIT_S)
     watched.settle()
@@ -246,7 +246,7 @@ def test_a_signal_handler_may_wake_it(root: Path, watch: Watch) -> None:
 
 
 def test_a_flood_of_hints_does_not_keep_it_busy(root: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    watch(root)
+    watched = watch(root)
     scans = 0
 
     def slow(root: Path) -> Scan:
@@ -255,7 +255,7 @@ def test_a_flood_of_hints_does_not_keep_it_busy(root: Path, watch: Watch, monkey
         threading.Event().wait(0.02)
         return take_scan(root)
 
-    monkeypatch.setattr(watcher, "take_scan", slow)
+    monkeypatch.setattr(watched.watcher, "_scan", slow)
     began = time.monotonic()
     while time.monotonic() < began + 0.5:
         write(root / "notes.md", "x")
