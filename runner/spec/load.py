@@ -165,7 +165,12 @@ def read_document(path: Path, *, file: str | None = None) -> Document:
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         return _refused(name, "Y112", f"the file cannot be read: {reason[:1].lower()}{reason[1:]}")
-    return replace(parse_bytes(data, file=name), others_may_write=bool(mode & (stat.S_IWGRP | stat.S_IWOTH)))
+    return replace(parse_bytes(data, file=name), others_may_write=is_open_to_others(mode))
+
+
+def is_open_to_others(mode: int) -> bool:
+    """Whether a file's permissions let others than its owner change it."""
+    return bool(mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _without_waiting(path: str, flags: int) -> int:

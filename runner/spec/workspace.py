@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from runner.spec.deployment import Deployment
 from runner.spec.extends import BaseFiles
@@ -14,6 +15,19 @@ from runner.spec.names import FileRole, role_of
 
 _MISSING_BASE = ("M431", "M432", "M433", "M434", "M435")
 """What is wrong with `extends` may be mended by another file: such a verdict is not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A file as it was saved: what it holds, and whether others than its owner may write to it."""
+
+    content: bytes
+    others_may_write: bool = False
+
+    def at(self, path: Path) -> Document:
+        """Parsed, as the file at `path`."""
+        document = parse_bytes(self.content, file=path.as_posix())
+        return replace(document, others_may_write=self.others_may_write)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +48,16 @@ class Workspace:
         self._documents: dict[Path, Document] = {}
         self._strategies: list[Path] | None = None
         """Those of the documents that are strategies, in order; None when that is to be found out anew."""
-        self._contents: dict[Path, bytes] = {}
+        self._saved: dict[Path, Saved] = {}
         self._verdicts: dict[Path, _Verdict] = {}
 
-    def put(self, path: Path, content: bytes) -> None:
+    def put(self, path: Path, content: bytes, *, others_may_write: bool = False) -> None:
         """The content of a file from now on. Files whose names do not count are not taken in."""
         if role_of(path.name) in (FileRole.STRATEGY, FileRole.BASE):
-            self._contents[path] = content
+            self._saved[path] = Saved(content, others_may_write)
             if path not in self._documents:
                 self._strategies = None
-            self._documents[path] = parse_bytes(content, file=path.as_posix())
+            self._documents[path] = self._saved[path].at(path)
 
     def put_unread(self, path: Path) -> None:
         """A file that is there and cannot be read: it is a file with a problem, not one that is gone."""
@@ -53,23 +67,29 @@ class Workspace:
     def remove(self, path: Path) -> None:
         """A file that is not there any more."""
         self._strategies = None
-        for known in (self._contents, self._documents, self._verdicts):
+        for known in (self._saved, self._documents, self._verdicts):
             known.pop(path, None)
 
     def move(self, old: Path, new: Path) -> None:
         """A file has another name."""
-        content = self._contents.get(old)
+        saved = self._saved.get(old)
         self.remove(old)
-        if content is not None:
-            self.put(new, content)
+        if saved is not None:
+            self.put(new, saved.content, others_may_write=saved.others_may_write)
 
-    def content(self, path: Path) -> bytes | None:
-        """What a file holds here; None when it is not there."""
-        return self._contents.get(path)
+    def saved(self, path: Path) -> Saved | None:
+        """A file as it is here; None when it is not, or could not be read."""
+        return self._saved.get(path)
 
-    def contents(self) -> dict[Path, bytes]:
-        """Every file and what it holds."""
-        return dict(self._contents)
+    @property
+    def paths(self) -> set[Path]:
+        """Of the files that could be read."""
+        return set(self._saved)
+
+    @property
+    def count(self) -> int:
+        """Files that could be read."""
+        return len(self._saved)
 
     def folder(self) -> Folder:
         """What became of every strategy file. Not what `load_folder` says besides: of bases by themselves, and of
@@ -85,36 +105,20 @@ class Workspace:
             self._strategies = sorted(path for path in self._documents if _is_strategy(path))
         return self._strategies
 
-    def judged_with(self, path: Path, content: bytes) -> list[Loaded]:
-        """What the files that depend on `path`, itself included, would be with another content of it. Nothing is
-        kept."""
-        old = self._documents.get(path)
-        self._documents[path] = parse_bytes(content, file=path.as_posix())
-        if old is None:
-            self._strategies = None
-        try:
-            bases = self._bases()
-            if _is_strategy(path):
-                return [judge(self._documents[path], path, bases, self._deployment)]
-            return [
-                judge(self._documents[one], one, bases, self._deployment)
-                for one in self._strategy_paths()
-                if self._depends(one, path)
-            ]
-        finally:
-            if old is None:
-                del self._documents[path]
-                self._strategies = None
-            else:
-                self._documents[path] = old
+    def judged_with(self, changes: Mapping[Path, Saved]) -> list[Loaded]:
+        """What the files that depend on these, themselves included, would be with these changes. Nothing is kept."""
+        now, changed = self._bases(), {path.resolve() for path in changes}
+        documents = {path: saved.at(path) for path, saved in changes.items()}
+        bases = self._bases({path: one for path, one in documents.items() if not _is_strategy(path)})
+        return [
+            judge(documents.get(one) or self._documents[one], one, bases, self._deployment)
+            for one in sorted({*self._strategy_paths(), *filter(_is_strategy, changes)})
+            if one in changes or not changed.isdisjoint(self._judged(one, now).bases)
+        ]
 
-    def _depends(self, path: Path, base: Path) -> bool:
-        verdict = self._verdicts.get(path)
-        return verdict is None or base.resolve() in verdict.loaded.bases
-
-    def _bases(self) -> BaseFiles:
-        bases = self._documents.keys() - set(self._strategy_paths())
-        found = {path.resolve(): self._documents[path] for path in bases}
+    def _bases(self, changes: Mapping[Path, Document] = MappingProxyType({})) -> BaseFiles:
+        bases = (self._documents.keys() | changes.keys()) - set(self._strategy_paths())
+        found = {path.resolve(): changes.get(path) or self._documents[path] for path in bases}
         return BaseFiles(self.root, found, closed=True)
 
     def _judged(self, path: Path, bases: BaseFiles) -> Loaded:

@@ -33,7 +33,7 @@ from runner.manager.watch.events import (
     Unsettled,
 )
 from runner.manager.watch.machine import FileMachine, Settling
-from runner.manager.watch.scan import read_file, reason_of
+from runner.manager.watch.scan import Reading, read_file, reason_of
 from runner.manager.watch.watcher import Watcher, WatchMode
 from runner.model.clock import Clock
 from runner.spec.changes import Direction, changes, direction_of
@@ -42,7 +42,7 @@ from runner.spec.deployment import Deployment
 from runner.spec.folder import Folder, load_folder
 from runner.spec.load import parse_bytes
 from runner.spec.names import FileRole, role_of, walk
-from runner.spec.workspace import Workspace
+from runner.spec.workspace import Saved, Workspace
 
 if TYPE_CHECKING:
     from runner.manager.strategy_manager import StrategyManager
@@ -57,7 +57,7 @@ log = logging.getLogger("runner.reload")
 class PendingBase:
     """A change of a base that would break files which extend it: nothing of it is applied."""
 
-    content: bytes
+    saved: Saved
     broken: Mapping[str, str]
     """Strategy → what would be wrong with it."""
 
@@ -95,7 +95,7 @@ class ReloadService:
         self._held: tuple[Path, ...] = ()
         self.config_file = ConfigFile(config, apply=self._configure, notice=manager.notice, system=system)
         self._settling = Settling(require_end_marker=config.require_end_marker)
-        self._machine = FileMachine(self._settling, read=read_file, is_risky=self._is_risky, identity=_name_in)
+        self._machine = FileMachine(self._settling, read=self._read, is_risky=self._is_risky, identity=_name_in)
         self._watcher: Watcher | None = None
         self._system = system
         self._mode = WatchMode(config.watch_mode)
@@ -107,12 +107,12 @@ class ReloadService:
         self._stand_still()
         on_disk = load_folder(self.root, deployment=self._deployment)
         for path in self._files():
-            content = _content_of(path)
-            if content is None:
+            reading = self._reading_of(path)
+            if reading is None:
                 self._workspace.put_unread(path)
             else:
-                self._workspace.put(path, content)
-                self._machine.remember(path, content)
+                self._workspace.put(path, reading.content, others_may_write=reading.others_may_write)
+                self._machine.remember(path, reading.content, others_may_write=reading.others_may_write)
         starts = self._starting.begin(self._with_names(self._workspace.folder()), only=only)
         return on_disk, starts
 
@@ -140,6 +140,19 @@ class ReloadService:
         except OSError as error:
             log.warning("the strategies folder cannot be read: %s", error)
             return []
+
+    def _read(self, path: Path) -> Reading:
+        """Who may write a file matters where trading is live; elsewhere other permissions are no change of it."""
+        reading = read_file(path)
+        return reading if self._deployment.live else replace(reading, others_may_write=False)
+
+    def _reading_of(self, path: Path) -> Reading | None:
+        """None when the file cannot be read."""
+        try:
+            return self._read(path)
+        except OSError as error:
+            log.warning("%s cannot be read: %s", path, reason_of(error))
+            return None
 
     def start(self, *, watch: bool = True) -> None:
         """Begins to look after what waits, and to watch the files."""
@@ -174,10 +187,11 @@ class ReloadService:
             return self._watcher.settle(timeout_s) and self.engine.settled(timeout_s) and configured
         with self._lock:
             for path in self._files():
-                content = _content_of(path)
-                if content is not None and content != self._workspace.content(path):
-                    self._workspace.put(path, content)
-            for path in set(self._workspace.contents()) - set(self._files()):
+                reading = self._reading_of(path)
+                saved = None if reading is None else Saved(reading.content, reading.others_may_write)
+                if saved is not None and saved != self._workspace.saved(path):
+                    self._workspace.put(path, saved.content, others_may_write=saved.others_may_write)
+            for path in self._workspace.paths - set(self._files()):
                 self._workspace.remove(path)
             self.engine.wish(self._workspace.folder())
         return self.engine.settled(timeout_s) and configured
@@ -232,12 +246,12 @@ class ReloadService:
     def _take(self, event: FileEvent) -> bool:
         """Whether the contents have changed."""
         match event:
-            case Settled(path=path, content=content):
+            case Settled(path=path, content=content, others_may_write=others_may_write):
                 self._unsettled.pop(path, None)
-                if role_of(path.name) is FileRole.BASE and self._workspace.content(path) is not None:
-                    self._pending[path] = PendingBase(content=content, broken={})
+                if role_of(path.name) is FileRole.BASE and self._workspace.saved(path) is not None:
+                    self._pending[path] = PendingBase(saved=Saved(content, others_may_write), broken={})
                 else:
-                    self._workspace.put(path, content)
+                    self._workspace.put(path, content, others_may_write=others_may_write)
                 return True
             case Moved(old=old, new=new):
                 self._workspace.move(old, new)
@@ -278,14 +292,15 @@ class ReloadService:
             before = {one.path: one for one in self._workspace.folder().loaded}
             broken = {
                 one.name or one.path.name: first_problem(one.problems, self.root)
-                for one in self._workspace.judged_with(path, pending.content)
+                for one in self._workspace.judged_with({path: pending.saved})
                 if one.spec is None and before[one.path].spec is not None
             }
             if not broken:
-                self._workspace.put(path, pending.content)
+                saved = pending.saved
+                self._workspace.put(path, saved.content, others_may_write=saved.others_may_write)
                 del self._pending[path]
             elif broken != pending.broken:
-                self._pending[path] = PendingBase(content=pending.content, broken=broken)
+                self._pending[path] = PendingBase(saved=pending.saved, broken=broken)
                 text = self._pending[path].text
                 self._notice("base_refused", f"the change of {path.name} is not applied to any file: {text}")
                 self.engine.refuse_base(path.name, broken, text)
@@ -296,12 +311,12 @@ class ReloadService:
         """Whether a content loses settings against the one before, or lets a strategy risk more: half a file often
         does, and is often valid."""
         with self._lock:
-            old = self._workspace.content(path)
+            old = self._workspace.saved(path)
             if old is None:
                 return True  # nobody knows yet how long it is going to be
-            if keys_in(old) - keys_in(content):
+            if keys_in(old.content) - keys_in(content):
                 return True
-            for loaded in self._workspace.judged_with(path, content):
+            for loaded in self._workspace.judged_with({path: Saved(content)}):
                 track = self.engine.tracks().get(loaded.name)
                 running = None if track is None else track.applied
                 if loaded.spec is None or running is None:
@@ -320,7 +335,7 @@ class ReloadService:
             "mode": None if status is None else status.mode.value,
             "reason": "" if status is None else status.reason,
             "last_scan": _iso(status.last_scan) if status is not None else None,
-            "files": len(self._workspace.contents()) if status is None else status.files,
+            "files": self._workspace.count if status is None else status.files,
             "blind": {} if status is None else dict(status.blind),
             "unreadable": {self._shown(path): reason for path, reason in self._unreadable.items()},
             "settling": {self._shown(path): why.value for path, why in (status.settling if status else {}).items()},
@@ -379,15 +394,6 @@ def _iso(at: Any) -> str | None:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def _content_of(path: Path) -> bytes | None:
-    """What a file holds; None when it cannot be read."""
-    try:
-        return read_file(path).content
-    except OSError as error:
-        log.warning("%s cannot be read: %s", path, reason_of(error))
-        return None
 
 
 def _changed_at(path: Path) -> float:

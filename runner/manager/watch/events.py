@@ -25,7 +25,7 @@ class Waiting(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """A file stands still with a content that is not the one it had.
+    """A file stands still with a content that is not the one it had, or others may write to it now, or not any more.
 
     Once more with the old content when that ends what `Unsettled` has reported.
     """
@@ -33,6 +33,7 @@ class Settled:
     path: Path
     content: bytes
     sha256: str
+    others_may_write: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

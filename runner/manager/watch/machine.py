@@ -79,6 +79,7 @@ class Phase(StrEnum):
 class _Content:
     data: bytes
     sha256: str
+    others_may_write: bool
 
 
 @dataclass(slots=True)
@@ -109,7 +110,8 @@ class _File:
 class FileMachine:
     """Turns scans into file events.
 
-    `read` gives a file's content and its stat afterwards, or raises OSError. `is_risky(path, content)` is asked once
+    `read` gives a file's content and its stat afterwards, or raises OSError; what it says of who may write counts as
+    part of the content. `is_risky(path, content)` is asked once
     per content, before a content that is new is taken: does it take away or loosen anything of what runs? For a file
     that nothing runs of yet, yes is the careful answer. `identity(content)` says whose content it is, so that a file
     that was renamed and edited is known again; None when it cannot say.
@@ -143,11 +145,11 @@ class FileMachine:
         """From the next scan on; what is in the writing is judged by them anew. From any thread."""
         self._next_settings = settings
 
-    def remember(self, path: Path, content: bytes) -> None:
+    def remember(self, path: Path, content: bytes, *, others_may_write: bool = False) -> None:
         """Before the first scan: what was settled at `path` when a machine last ran. A file that has not changed since
         is no event, and one that is not there any more is judged like any that goes missing."""
         file = _File(since=self._now, changed_at=self._now, look_at=math.inf, phase=Phase.SETTLED)
-        file.settled = _Content(content, _sha256(content))
+        file.settled = _Content(content, _sha256(content), others_may_write)
         self._files[path] = file
 
     def observe(self, scan: Scan, now: float) -> tuple[FileEvent, ...]:
@@ -307,7 +309,7 @@ class FileMachine:
         if file.unreadable:
             file.unreadable = False
             events.append(Readable(path=path))
-        return _Content(reading.content, _sha256(reading.content))
+        return _Content(reading.content, _sha256(reading.content), reading.others_may_write)
 
     def _cannot_be_read(
         self, path: Path, file: _File, reason: str, events: list[FileEvent], *, retry_at: float
@@ -321,7 +323,7 @@ class FileMachine:
     def _verify(self, path: Path, file: _File, events: list[FileEvent]) -> None:
         """Find a change of a settled file that the file system did not show."""
         content = self._read_or_refuse(path, file, events)
-        if content is not None and file.settled is not None and content.sha256 != file.settled.sha256:
+        if content is not None and content != file.settled:
             assert file.stat is not None
             self._changed(file, file.stat)
             file.read = content.sha256
@@ -336,11 +338,12 @@ class FileMachine:
             self._changed(file, file.stat)
         file.read = content.sha256
         self._enter(file, Phase.SETTLING)
-        if file.settled is not None and file.settled.sha256 == content.sha256:
+        if file.settled == content:
             self._settle(path, file, content, None, events)
             return
         # A content that was settled elsewhere is whole, whatever it was written over.
-        old = self._missing_with(path, content) if content.data.strip() else None
+        is_other = file.settled is None or file.settled.sha256 != content.sha256
+        old = self._missing_with(path, content) if is_other and content.data.strip() else None
         file.waiting, needed_s = self._needed(path, file, content) if old is None else (Waiting.CHANGING, 0.0)
         file.look_at = file.changed_at + needed_s
         if self._now >= file.look_at:
@@ -371,8 +374,15 @@ class FileMachine:
             before = self._files.pop(old).settled
             del self._missing[old]
             events.append(Moved(old=old, new=path))
-        if before is None or before.sha256 != content.sha256 or file.unsettled:
-            events.append(Settled(path=path, content=content.data, sha256=content.sha256))
+        if before != content or file.unsettled:
+            events.append(
+                Settled(
+                    path=path,
+                    content=content.data,
+                    sha256=content.sha256,
+                    others_may_write=content.others_may_write,
+                )
+            )
         file.settled = content
         file.unsettled, file.look_at, file.judged = False, math.inf, ""
         self._enter(file, Phase.SETTLED)

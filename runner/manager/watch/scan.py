@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from runner.spec.load import MAX_BYTES
+from runner.spec.load import MAX_BYTES, is_open_to_others
 from runner.spec.names import MAX_FILES, FileRole, entries, role_of
 
 FILE_ROLES = (FileRole.STRATEGY, FileRole.BASE)
@@ -60,6 +60,8 @@ class Reading:
 
     content: bytes
     stat: FileStat
+    others_may_write: bool = False
+    """Its permissions let its group or everybody change it."""
 
 
 def take_scan(root: Path) -> Scan:
@@ -130,7 +132,8 @@ def read_file(path: Path) -> Reading:
             content = stream.read(MAX_BYTES + 1)
     finally:
         os.close(descriptor)
-    return Reading(content, _stat_of(os.stat(path)))
+    info = os.stat(path)
+    return Reading(content, _stat_of(info), is_open_to_others(info.st_mode))
 
 
 def reason_of(error: OSError) -> str:

@@ -32,6 +32,8 @@ class FakeFolder:
     """What a scan cannot look at."""
     refused: dict[Path, str] = field(default_factory=dict)
     """What a scan sees and nobody may read."""
+    open_to_others: set[Path] = field(default_factory=set)
+    """What others than its owner may write to."""
     place: Place | None = field(default_factory=lambda: Place(ROOT, 1, 1))
     before_read: Callable[[Path], None] = lambda path: None
     _ticks: itertools.count[int] = field(default_factory=itertools.count)
@@ -49,6 +51,12 @@ class FakeFolder:
         path = path_of(name)
         content, stat = self.files[path]
         self.files[path] = (content, replace(stat, mtime_ns=next(self._ticks)))
+
+    def chmod(self, name: str, *, others_may_write: bool) -> None:
+        path = path_of(name)
+        content, stat = self.files[path]
+        self.files[path] = (content, replace(stat, ctime_ns=next(self._ticks)))
+        (self.open_to_others.add if others_may_write else self.open_to_others.discard)(path)
 
     def delete(self, *names: str) -> None:
         for name in names:
@@ -74,7 +82,7 @@ class FakeFolder:
         if path not in self.files:
             raise FileNotFoundError(2, "No such file or directory")
         content, stat = self.files[path]
-        return Reading(content, stat)
+        return Reading(content, stat, path in self.open_to_others)
 
 
 def identity(content: bytes) -> str | None:

@@ -24,8 +24,8 @@ def told(event: FileEvent, root: Path) -> str:
         return " ".join(path.relative_to(root).as_posix().removesuffix(".yaml") for path in paths)
 
     match event:
-        case Settled(path=path, content=content):
-            return f"Settled {names(path)}={content.decode()}"
+        case Settled(path=path, content=content, others_may_write=others_may_write):
+            return f"Settled {names(path)}={content.decode()}{' (open to others)' if others_may_write else ''}"
         case Moved(old=old, new=new):
             return f"Moved {names(old)}>{names(new)}"
         case Unsettled(path=path, waiting=waiting):

@@ -25,6 +25,10 @@ def touch(name: str) -> Step:
     return lambda folder: folder.touch(name)
 
 
+def chmod(name: str, *, others_may_write: bool) -> Step:
+    return lambda folder: folder.chmod(name, others_may_write=others_may_write)
+
+
 def delete(*names: str) -> Step:
     return lambda folder: folder.delete(*names)
 
@@ -133,6 +137,21 @@ SETTLES: dict[str, Row] = {
         TWO,
         [(0, write_unseen("a", "A2"))],
         [(20.25, "Settled a=A2")],
+    ),
+    "a file that others may write to, or no longer, is a change of it": (
+        TWO,
+        [(0, chmod("a", others_may_write=True)), (1, chmod("a", others_may_write=False))],
+        [(0.25, "Settled a=A1 (open to others)"), (1.25, "Settled a=A1")],
+    ),
+    "other permissions that say the same of others are nothing": (
+        TWO,
+        [(0, chmod("a", others_may_write=False))],
+        [],
+    ),
+    "a file that others may write to now is not another one that is missing": (
+        FIVE | {"f": "A1"},
+        [(0, all_of(delete("f"), chmod("a", others_may_write=True)))],
+        [(0.25, "Settled a=A1 (open to others)"), (5, "Gone f")],
     ),
 }
 UNSETTLED: dict[str, Row] = {
