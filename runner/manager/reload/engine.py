@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError, SpecError
+from runner.manager.reload.bases import PendingBase
 from runner.manager.reload.carrier import Carrier, Occasion
 from runner.manager.reload.decision import (
     Begin,
@@ -29,7 +31,7 @@ from runner.manager.reload.decision import (
     begin,
     decide,
 )
-from runner.manager.reload.files import by_name, content, first_problem, owner, text_sha256
+from runner.manager.reload.files import by_name, content, first_problem, owner, text_sha256, within
 from runner.manager.reload.in_place import InPlace
 from runner.manager.reload.lanes import Lanes
 from runner.manager.reload.observing import Observing
@@ -471,14 +473,19 @@ class ReloadEngine:
         self.carrier.rows.sync(track)
         self.carrier.report(track, ReloadResult.MOVED, occasion, text=f"{old} is {new} now")
 
-    def refuse_base(self, base: str, broken: Mapping[str, str], text: str) -> None:
-        """A change of a base would break these strategies, so that it is applied to none."""
+    def refuse_bases(self, pending: Mapping[Path, PendingBase], news: Mapping[Path, PendingBase]) -> None:
+        """These changes of bases are applied to no strategy, as they would break some. The `news` are said to those."""
         for track in self.tracks().values():
-            if track.wanted is not None and any(path.name == base for path in track.wanted.bases):
-                track.base_refused = f"the change of {base} is not applied: {text}"
-                if track.name in broken:
-                    said = f"the change of {base} is not applied: {broken[track.name]}"
+            extended = () if track.wanted is None else track.wanted.bases
+            refused = [(path, one) for path, one in pending.items() if path.resolve() in extended]
+            track.base_refused = "; ".join(self._base_refused(path, one.text) for path, one in refused)
+            for path, one in refused:
+                if path in news and track.name in one.broken:
+                    said = self._base_refused(path, one.broken[track.name])
                     self.carrier.report(track, ReloadResult.REFUSED, Occasion(cause="edit"), text=said)
+
+    def _base_refused(self, path: Path, why: str) -> str:
+        return f"the change of {within(path, self.root)} is not applied: {why}"
 
     def supersede(self, track: Track, spec_hash: str) -> None:
         """The file's version of this hash is set aside by a rollback; empty: none is."""

@@ -10,13 +10,14 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
+from runner.manager.reload.bases import ChangedBases
 from runner.manager.reload.config_file import ConfigFile
 from runner.manager.reload.engine import ReloadEngine
-from runner.manager.reload.files import first_problem, keys_in, within
+from runner.manager.reload.files import keys_in, within
 from runner.manager.reload.orders import Orders
 from runner.manager.reload.settings import ReloadSettings
 from runner.manager.reload.starting import Start, Starting
@@ -53,23 +54,6 @@ STAND_STILL_S = 5.0
 log = logging.getLogger("runner.reload")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingBase:
-    """A change of a base that would break files which extend it: nothing of it is applied."""
-
-    saved: Saved
-    broken: Mapping[str, str]
-    """Strategy → what would be wrong with it."""
-
-    @property
-    def text(self) -> str:
-        """For people: each problem once, with the strategies that it would break."""
-        by_problem: dict[str, list[str]] = {}
-        for name, problem in self.broken.items():
-            by_problem.setdefault(problem, []).append(name)
-        return "; ".join(f"{problem} (breaks {', '.join(names)})" for problem, names in by_problem.items())
-
-
 class ReloadService:
     """Owns the watcher's thread and the engine. `begin` before anything runs, `start` once it does."""
 
@@ -89,7 +73,7 @@ class ReloadService:
         self._deployment = deployment
         self._workspace = Workspace(self.root, deployment)
         self._lock = threading.RLock()
-        self._pending: dict[Path, PendingBase] = {}
+        self._bases = ChangedBases(self._workspace)
         self._unreadable: dict[Path, str] = {}
         self._unsettled: dict[Path, str] = {}
         self._held: tuple[Path, ...] = ()
@@ -240,25 +224,36 @@ class ReloadService:
             for event in events:
                 changed |= self._take(event)
             if changed:
-                self._offer_pending_bases()
-                self.engine.wish(self._workspace.folder())
+                self._wish()
+
+    def _wish(self) -> None:
+        """Tells the engine what the files want, with as much of the changed bases as breaks none of them."""
+        news = self._bases.take_in()
+        self.engine.wish(self._workspace.folder())
+        pending = self._bases.pending
+        for path, one in news.items():
+            text = f"the change of {self._shown(path)} is not applied to any file: {one.text}"
+            self._notice("base_refused", text)
+        self.engine.refuse_bases(pending, news)
 
     def _take(self, event: FileEvent) -> bool:
         """Whether the contents have changed."""
         match event:
             case Settled(path=path, content=content, others_may_write=others_may_write):
                 self._unsettled.pop(path, None)
-                if role_of(path.name) is FileRole.BASE and self._workspace.saved(path) is not None:
-                    self._pending[path] = PendingBase(saved=Saved(content, others_may_write), broken={})
+                if role_of(path.name) is FileRole.BASE:
+                    self._bases.put(path, Saved(content, others_may_write))
                 else:
                     self._workspace.put(path, content, others_may_write=others_may_write)
                 return True
             case Moved(old=old, new=new):
-                self._workspace.move(old, new)
+                if role_of(new.name) is FileRole.BASE:
+                    self._bases.move(old, new)
+                else:
+                    self._workspace.move(old, new)
                 return True
             case Gone(path=path):
-                self._workspace.remove(path)
-                self._pending.pop(path, None)
+                self._bases.remove(path)
                 return True
             case Unreadable(path=path, reason=reason):
                 self._unreadable[path] = reason
@@ -283,27 +278,6 @@ class ReloadService:
 
     def _notice(self, code: str, text: str) -> None:
         self._manager.notice(code, text)
-
-    # -- bases ---------------------------------------------------------------------------------------------------
-
-    def _offer_pending_bases(self) -> None:
-        """A changed base is taken in when no file that extends it becomes invalid; else nothing of it is."""
-        for path, pending in list(self._pending.items()):
-            before = {one.path: one for one in self._workspace.folder().loaded}
-            broken = {
-                one.name or one.path.name: first_problem(one.problems, self.root)
-                for one in self._workspace.judged_with({path: pending.saved})
-                if one.spec is None and before[one.path].spec is not None
-            }
-            if not broken:
-                saved = pending.saved
-                self._workspace.put(path, saved.content, others_may_write=saved.others_may_write)
-                del self._pending[path]
-            elif broken != pending.broken:
-                self._pending[path] = PendingBase(saved=pending.saved, broken=broken)
-                text = self._pending[path].text
-                self._notice("base_refused", f"the change of {path.name} is not applied to any file: {text}")
-                self.engine.refuse_base(path.name, broken, text)
 
     # -- the brake -----------------------------------------------------------------------------------------------
 
@@ -340,7 +314,7 @@ class ReloadService:
             "unreadable": {self._shown(path): reason for path, reason in self._unreadable.items()},
             "settling": {self._shown(path): why.value for path, why in (status.settling if status else {}).items()},
             "deletions_held": self.deletions_held,
-            "bases_refused": {self._shown(path): pending.text for path, pending in self._pending.items()},
+            "bases_refused": {self._shown(path): one.text for path, one in self._bases.pending.items()},
         }
 
     def _shown(self, path: Path) -> str:
