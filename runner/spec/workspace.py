@@ -82,11 +82,6 @@ class Workspace:
         return self._saved.get(path)
 
     @property
-    def paths(self) -> set[Path]:
-        """Of the files that could be read."""
-        return set(self._saved)
-
-    @property
     def count(self) -> int:
         """Files that could be read."""
         return len(self._saved)

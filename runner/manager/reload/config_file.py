@@ -7,7 +7,6 @@ the runner is started again. Nothing of it waits for an approval, since the file
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,14 +19,16 @@ from runner.manager.reload.files import first_problem, keys_in
 from runner.manager.reload.plan import change_row
 from runner.manager.watch.events import (
     FileEvent,
+    Gone,
     MassDeletionHeld,
     MassDeletionReleased,
     Readable,
     Settled,
     Unreadable,
 )
+from runner.manager.watch.looks import Looks
 from runner.manager.watch.machine import FileMachine, Settling
-from runner.manager.watch.scan import read_file, reason_of, take_scan_of
+from runner.manager.watch.scan import Scan, read_file, reason_of, take_scan_of
 from runner.manager.watch.watcher import Watcher, WatchMode
 from runner.model.clock import Clock
 from runner.spec.changes import Direction, direction_of
@@ -81,59 +82,57 @@ class ConfigFile:
         self._apply = apply
         self._notice = notice
         self._system = system
-        self._lock = threading.Lock()
         self._content = config.source.encode("utf-8", "surrogatepass") if config.file is not None else None
         self._judged = ConfigStatus()
         """Of the newest content."""
         self._absent: ConfigStatus | None = None
         """While the file is missing or cannot be read."""
-        self._machine = FileMachine(Settling(), read=read_file, is_risky=self._is_risky, identity=lambda content: None)
+        self._settling = Settling()
+        self._machine = FileMachine(
+            self._settling.asked, read=read_file, is_risky=self._is_risky, identity=lambda content: None
+        )
+        if self._content is not None:
+            self._machine.remember(self.path, self._content)
+        self._looks = Looks(self.path.parent, self._machine, self.on_events, clock=system, scan=self._scan)
         self._watcher: Watcher | None = None
 
     # -- life ----------------------------------------------------------------------------------------------------
 
     def start(self, mode: WatchMode) -> None:
         """Begins to watch the file."""
-        if self._content is not None:
-            self._machine.remember(self.path, self._content)
+        self._looks.stop()
+        self._machine.use(self._settling)
         self._watcher = Watcher(
             self.path.parent,
             self._machine,
             self.on_events,
             clock=self._system,
             mode=mode,
-            scan=lambda folder: take_scan_of(self.path),
+            scan=self._scan,
             deep=False,
         )
         self._watcher.start()
 
     def close(self) -> None:
         """Ends that. May be called twice."""
-        if self._watcher is not None:
-            self._watcher.stop()
+        self._looker.stop()
 
     def use(self, mode: WatchMode) -> None:
         """Watch it in this way from now on."""
         if self._watcher is not None:
             self._watcher.use(mode)
 
-    def wake(self) -> None:
-        """Look at the file now; from any thread, and from a signal handler."""
-        if self._watcher is not None:
-            self._watcher.wake()
-
     def rescan(self, timeout_s: float) -> bool:
         """Looks at the file now, and takes over what it says. False when it is still in the writing."""
-        if self._watcher is not None:
-            return self._watcher.settle(timeout_s)
-        try:
-            self._take(read_file(self.path).content)
-        except FileNotFoundError:
-            if self._content is not None:
-                self._miss()
-        except OSError as error:
-            self._cannot_be_read(reason_of(error))
-        return True
+        return self._looker.settle(timeout_s)
+
+    @property
+    def _looker(self) -> Watcher | Looks:
+        """Who looks at the file."""
+        return self._looks if self._watcher is None else self._watcher
+
+    def _scan(self, folder: Path) -> Scan:
+        return take_scan_of(self.path)
 
     # -- what it says --------------------------------------------------------------------------------------------
 
@@ -147,23 +146,22 @@ class ConfigFile:
                     self._miss()
                 case Unreadable(reason=reason):
                     self._cannot_be_read(reason)
-                case MassDeletionReleased() | Readable():
+                case MassDeletionReleased() | Readable() | Gone():
                     self._absent = None
                 case _:
                     log.debug("%s: %s", self.path, event)
 
     def _take(self, content: bytes) -> None:
-        with self._lock:
-            self._absent = None
-            if content == self._content:
-                return
-            self._content = content
-            before, self._judged = self._judged, self._judge(content)
-            after = self._judged
-            if after.text and after.text != before.text:
-                self._notice("config", f"{self.path.name}: {after.text}")
-            elif after.is_good and not before.is_good:
-                self._notice("config", f"{self.path.name} says what is in force again")
+        self._absent = None
+        if content == self._content:
+            return
+        self._content = content
+        before, self._judged = self._judged, self._judge(content)
+        after = self._judged
+        if after.text and after.text != before.text:
+            self._notice("config", f"{self.path.name}: {after.text}")
+        elif after.is_good and not before.is_good:
+            self._notice("config", f"{self.path.name} says what is in force again")
 
     def _judge(self, content: bytes) -> ConfigStatus:
         """What becomes of a content; what can be is in force afterwards."""
@@ -242,7 +240,7 @@ class ConfigFile:
     @property
     def blind(self) -> Mapping[str, int]:
         """How often a change was found of which nothing had told, by cause."""
-        return {} if self._watcher is None else self._watcher.status().blind
+        return self._looker.status().blind
 
     def view(self) -> dict[str, Any]:
         """As plain data."""

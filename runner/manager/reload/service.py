@@ -1,6 +1,6 @@
 """Files, watcher and engine together: from the first look at the folder to the last.
 
-disk ──► Watcher ──settled contents──► Workspace ──folder──► ReloadEngine ──► strategies
+disk ──► Watcher, or Looks ──settled contents──► Workspace ──folder──► ReloadEngine ──► strategies
      └─► ConfigFile ──deployment──► all of them
 """
 
@@ -33,6 +33,7 @@ from runner.manager.watch.events import (
     Unreadable,
     Unsettled,
 )
+from runner.manager.watch.looks import Looks
 from runner.manager.watch.machine import FileMachine, Settling
 from runner.manager.watch.scan import Reading, read_file, reason_of
 from runner.manager.watch.watcher import Watcher, WatchMode
@@ -74,12 +75,12 @@ class ReloadService:
         self._workspace = Workspace(self.root, deployment)
         self._lock = threading.RLock()
         self._bases = ChangedBases(self._workspace)
-        self._unreadable: dict[Path, str] = {}
-        self._unsettled: dict[Path, str] = {}
-        self._held: tuple[Path, ...] = ()
+        self._unreadable: Mapping[Path, str] = {}
+        """Replaced as a whole: others look at it."""
         self.config_file = ConfigFile(config, apply=self._configure, notice=manager.notice, system=system)
         self._settling = Settling(require_end_marker=config.require_end_marker)
-        self._machine = FileMachine(self._settling, read=self._read, is_risky=self._is_risky, identity=_name_in)
+        self._machine = FileMachine(self._settling.asked, read=self._read, is_risky=self._is_risky, identity=_name_in)
+        self._looks = Looks(self.root, self._machine, self.on_events, clock=system)
         self._watcher: Watcher | None = None
         self._system = system
         self._mode = WatchMode(config.watch_mode)
@@ -141,44 +142,42 @@ class ReloadService:
     def start(self, *, watch: bool = True) -> None:
         """Begins to look after what waits, and to watch the files."""
         self.engine.start()
-        if watch:
-            self._watcher = Watcher(self.root, self._machine, self.on_events, clock=self._system, mode=self._mode)
-            self._watcher.start()
-            self.config_file.start(self._mode)
+        if not watch:
+            return
+        self._looks.stop()
+        with self._lock:
+            watcher = Watcher(self.root, self._machine, self.on_events, clock=self._system, mode=self._mode)
+            self._machine.use(self._settling)
+            self._watcher = watcher
+        watcher.start()
+        self.config_file.start(self._mode)
 
     def close(self) -> None:
         """Ends both, and lets go of everybody who waits for them. May be called twice."""
         self.config_file.close()
         self.engine.close()
-        if self._watcher is not None:
-            self._watcher.stop()
+        self._looker.stop()
 
     @property
     def watching(self) -> bool:
         return self._watcher is not None
 
-    def wake(self) -> None:
-        """Look at the files now; from any thread, and from a signal handler."""
-        self.config_file.wake()
-        if self._watcher is not None:
-            self._watcher.wake()
+    @property
+    def _looker(self) -> Watcher | Looks:
+        """Who looks at the files."""
+        return self._looks if self._watcher is None else self._watcher
 
     def rescan(self, timeout_s: float) -> bool:
         """Looks at the files now and waits until all that follows is done. False when something is still in the
-        writing, or being carried out, after `timeout_s`."""
+        writing, or being carried out, after `timeout_s`. While nobody watches, what is in the writing is not waited
+        for."""
+        deadline = self._system.monotonic() + timeout_s
         configured = self.config_file.rescan(timeout_s)
-        if self._watcher is not None:
-            return self._watcher.settle(timeout_s) and self.engine.settled(timeout_s) and configured
+        settled = self._looker.settle(timeout_s)
         with self._lock:
-            for path in self._files():
-                reading = self._reading_of(path)
-                saved = None if reading is None else Saved(reading.content, reading.others_may_write)
-                if saved is not None and saved != self._workspace.saved(path):
-                    self._workspace.put(path, saved.content, others_may_write=saved.others_may_write)
-            for path in self._workspace.paths - set(self._files()):
-                self._workspace.remove(path)
-            self.engine.wish(self._workspace.folder())
-        return self.engine.settled(timeout_s) and configured
+            self._wish()  # also when no file has changed: whatever was lost on the way is compared anew
+        carried_out = self.engine.settled(max(0.0, deadline - self._system.monotonic()))
+        return configured and settled and carried_out
 
     def _configure(self, config: RunnerConfig) -> None:
         """Puts in force what runner.yaml says now of how files are found and taken over, and what they are judged
@@ -188,7 +187,7 @@ class ReloadService:
             self._deployment = replace(self._deployment, max_total_weight=config.max_total_weight)
             self._settling = replace(self._settling, require_end_marker=config.require_end_marker)
             self._mode = WatchMode(config.watch_mode)
-        self._machine.use(self._settling)
+            self._machine.use(self._settling.asked if self._watcher is None else self._settling)
         self.config_file.use(self._mode)
         if self._watcher is not None:
             self._watcher.use(self._mode)
@@ -201,19 +200,21 @@ class ReloadService:
 
     def approve_deletions(self) -> list[str]:
         """Lets the files be gone that went missing many at once."""
-        released = [self._shown(path) for path in self._watcher.approve_deletions()] if self._watcher else []
-        for name in sorted(self._starting.missing):
-            self._starting.missing.discard(name)
-            if self.engine.track(name).wanted is None:
-                self.engine.release_missing(name)
-                released.append(name)
+        released = [self._shown(path) for path in self._looker.approve_deletions()]
+        with self._lock:
+            missing, self._starting.missing = self._starting.missing, set()
+            for name in sorted(missing):
+                if self.engine.track(name).wanted is None:
+                    self.engine.release_missing(name)
+                    released.append(name)
         return released
 
     @property
     def deletions_held(self) -> list[str]:
         """Files, and strategies whose files were missing at the start, that are not let go of without an approval."""
+        held = self._looker.status().held
         missing = (name for name in sorted(self._starting.missing) if self.engine.track(name).wanted is None)
-        return [*(self._shown(path) for path in self._held), *missing]
+        return [*(self._shown(path) for path in held), *missing]
 
     # -- what the watcher says -----------------------------------------------------------------------------------
 
@@ -240,7 +241,6 @@ class ReloadService:
         """Whether the contents have changed."""
         match event:
             case Settled(path=path, content=content, others_may_write=others_may_write):
-                self._unsettled.pop(path, None)
                 if role_of(path.name) is FileRole.BASE:
                     self._bases.put(path, Saved(content, others_may_write))
                 else:
@@ -256,25 +256,26 @@ class ReloadService:
                 self._bases.remove(path)
                 return True
             case Unreadable(path=path, reason=reason):
-                self._unreadable[path] = reason
+                self._unreadable = {**self._unreadable, path: reason}
                 self._notice("unreadable", f"{self._shown(path)} cannot be read: {reason}; what was read last is kept")
             case Readable(path=path):
-                self._unreadable.pop(path, None)
+                self._forget_unreadable(path)
             case Unsettled(path=path, waiting=waiting):
-                self._unsettled[path] = waiting.value
                 self._notice("unsettled", f"{self._shown(path)} is not taken in: {waiting.value}")
             case MassDeletionHeld(paths=paths):
-                self._held = paths
                 self._notice(
                     "deletions_held",
                     f"{len(paths)} strategy files are missing at once; nothing is removed before "
                     "`runner approve --all-deletes`, or before they are back",
                 )
             case MassDeletionReleased():
-                self._held = ()
+                pass
             case _:
                 assert_never(event)
         return False
+
+    def _forget_unreadable(self, path: Path) -> None:
+        self._unreadable = {other: reason for other, reason in self._unreadable.items() if other != path}
 
     def _notice(self, code: str, text: str) -> None:
         self._manager.notice(code, text)
@@ -303,16 +304,16 @@ class ReloadService:
 
     def watch_view(self) -> dict[str, Any]:
         """How files are watched and what is in the way, as plain data."""
-        status = self._watcher.status() if self._watcher is not None else None
+        status = self._looker.status()
         return {
-            "watching": status is not None,
-            "mode": None if status is None else status.mode.value,
-            "reason": "" if status is None else status.reason,
-            "last_scan": _iso(status.last_scan) if status is not None else None,
-            "files": self._workspace.count if status is None else status.files,
-            "blind": {} if status is None else dict(status.blind),
+            "watching": status.mode is not None,
+            "mode": None if status.mode is None else status.mode.value,
+            "reason": status.reason,
+            "last_scan": _iso(status.last_scan),
+            "files": self._workspace.count,
+            "blind": dict(status.blind),
             "unreadable": {self._shown(path): reason for path, reason in self._unreadable.items()},
-            "settling": {self._shown(path): why.value for path, why in (status.settling if status else {}).items()},
+            "settling": {self._shown(path): why.value for path, why in status.settling.items()},
             "deletions_held": self.deletions_held,
             "bases_refused": {self._shown(path): one.text for path, one in self._bases.pending.items()},
         }
@@ -349,7 +350,7 @@ class ReloadService:
             "runner_config_last_reload_success", "gauge", "1 when what runner.yaml says is in force.",
             [({}, float(self.config_file.status.is_good))],
         )  # fmt: skip
-        blind = Counter(self._watcher.status().blind if self._watcher is not None else {})
+        blind = Counter(self._looker.status().blind)
         blind.update(self.config_file.blind)
         family(
             "runner_watch_blind_total", "counter", "Times that changes were found which nothing had announced.",

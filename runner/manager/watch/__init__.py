@@ -5,6 +5,6 @@
     wake() ──────────┘   truth    what has settled
 
 A hint only says that looking may be worth it. The scan says what is there, the hash of the content decides whether
-anything has changed. Nothing here knows what a strategy is: the two questions that need it, whether a content is risky
-and whose it is, are passed in.
+anything has changed. While nobody watches, `Looks` does the same for whoever asks. Nothing here knows what a strategy
+is: the two questions that need it, whether a content is risky and whose it is, are passed in.
 """

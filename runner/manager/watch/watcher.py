@@ -48,8 +48,8 @@ class WatchMode(StrEnum):
 class WatchStatus:
     """How well the watcher sees, and what has not settled."""
 
-    mode: WatchMode
-    """INOTIFY or POLL, as it is at the moment."""
+    mode: WatchMode | None
+    """INOTIFY or POLL, as it is at the moment; None while nobody watches."""
     reason: str = ""
     """Why it is polling."""
     watching_since: datetime | None = None
@@ -74,6 +74,18 @@ class WatchStatus:
     def is_settled(self) -> bool:
         """Whether everything that could be decided has been."""
         return not self.settling and not self.missing
+
+    def after(self, machine: FileMachine, at: datetime) -> WatchStatus:
+        """With what the machine has seen at that time."""
+        return replace(
+            self,
+            last_scan=at,
+            files=machine.count,
+            settling=machine.settling,
+            missing=machine.missing,
+            unreadable=machine.unreadable,
+            held=machine.held,
+        )
 
 
 class Watcher:
@@ -163,15 +175,15 @@ class Watcher:
             self._looked.wait_for(lambda: self._ended or (self._done >= scan and self._status.is_settled), timeout_s)
             return not self._ended and self._done >= scan and self._status.is_settled
 
-    def approve_deletions(self) -> tuple[Path, ...]:
+    def approve_deletions(self, timeout_s: float = APPROVAL_TIMEOUT_S) -> tuple[Path, ...]:
         """Let the files that are held be gone, after a last look whether they are back. Returns those that are gone
-        once `on_events` has been told; none when the watcher does not run, TimeoutError after APPROVAL_TIMEOUT_S."""
+        once `on_events` has been told; none when the watcher does not run, TimeoutError after `timeout_s`."""
         if self._ended:
             return ()
         request: Future[tuple[Path, ...]] = Future()
         self._approvals.put(request)
         self.wake()
-        return request.result(APPROVAL_TIMEOUT_S)
+        return request.result(timeout_s)
 
     @property
     def _ended(self) -> bool:
@@ -248,19 +260,8 @@ class Watcher:
             log.exception("handling %d changes of files raised", len(events))
 
     def _publish(self, last_hint: datetime | None, look_s: float) -> None:
-        machine = self._machine
-        status = replace(
-            self._status,
-            last_scan=self._clock.now(),
-            look_s=look_s,
-            last_hint=last_hint,
-            blind=dict(self._blind),
-            files=machine.count,
-            settling=machine.settling,
-            missing=machine.missing,
-            unreadable=machine.unreadable,
-            held=machine.held,
-        )
+        seen = self._status.after(self._machine, self._clock.now())
+        status = replace(seen, look_s=look_s, last_hint=last_hint, blind=dict(self._blind))
         with self._looked:
             self._status = status
             self._done = self._begun

@@ -188,7 +188,10 @@ class Desk:
         return self.settle(name)
 
     def remove(self, name: str) -> One:
+        """The file is gone, and that was meant: the last one of a folder is not let go of otherwise."""
         self.path(name).unlink()
+        self.settle(name)
+        self.service.approve_deletions()
         return self.settle(name)
 
     def settle(self, name: str) -> One:

@@ -123,6 +123,14 @@ def test_what_cannot_be_read_changes_nothing(deployed: Deployed) -> None:
     assert deployed.save(BASE) is ConfigState.IN_FORCE
 
 
+def test_an_empty_file_is_in_the_writing_and_changes_nothing(deployed: Deployed) -> None:
+    deployed.write("")
+    assert not deployed.file.rescan(WAIT_S)
+    assert deployed.file.status.state is ConfigState.IN_FORCE and deployed.configs == []
+    assert deployed.save(BASE.replace("0.8", "0.5")) is ConfigState.IN_FORCE
+    assert [config.max_total_weight for config in deployed.configs] == [0.5]
+
+
 def test_a_file_that_is_new_is_taken_in(tmp_path: Path) -> None:
     deployed = Deployed(tmp_path)
     assert deployed.save("reload: {loosening: confirm}\n") is ConfigState.IN_FORCE
