@@ -213,8 +213,7 @@ class ReloadService:
     def deletions_held(self) -> list[str]:
         """Files, and strategies whose files were missing at the start, that are not let go of without an approval."""
         held = self._looker.status().held
-        missing = (name for name in sorted(self._starting.missing) if self.engine.track(name).wanted is None)
-        return [*(self._shown(path) for path in held), *missing]
+        return [*(self._shown(path) for path in held), *sorted(self._starting.missing)]
 
     # -- what the watcher says -----------------------------------------------------------------------------------
 
@@ -236,6 +235,10 @@ class ReloadService:
             text = f"the change of {self._shown(path)} is not applied to any file: {one.text}"
             self._notice("base_refused", text)
         self.engine.refuse_bases(pending, news)
+        if self._starting.missing:
+            # One whose file is back is missing no more, and is let go of like any other when it goes again.
+            back = {name for name, track in self.engine.tracks().items() if track.wanted is not None}
+            self._starting.missing = self._starting.missing - back
 
     def _take(self, event: FileEvent) -> bool:
         """Whether the contents have changed."""
@@ -247,12 +250,14 @@ class ReloadService:
                     self._workspace.put(path, content, others_may_write=others_may_write)
                 return True
             case Moved(old=old, new=new):
+                self._forget_unreadable(old)
                 if role_of(new.name) is FileRole.BASE:
                     self._bases.move(old, new)
                 else:
                     self._workspace.move(old, new)
                 return True
             case Gone(path=path):
+                self._forget_unreadable(path)
                 self._bases.remove(path)
                 return True
             case Unreadable(path=path, reason=reason):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date
@@ -14,7 +15,7 @@ from reload_support import WAIT_S, Desk, One
 
 from runner.manager.reload.service import ReloadService
 from runner.manager.reload.settings import ReloadSettings
-from runner.manager.watch.events import Settled
+from runner.manager.watch.events import FileEvent, Gone, Moved, Readable, Settled, Unreadable
 from runner.model.annotations import Loosening
 from runner.model.clock import SystemClock
 from runner.spec.deployment import Deployment
@@ -165,6 +166,29 @@ def test_a_base_is_taken_over_by_all_its_files_or_by_none_when_asked(serve: Serv
     assert list(service.watch_view()["bases_refused"]) == ["strategies.d/_b.yaml"]
 
 
+def test_files_that_went_missing_before_the_start_are_no_longer_held_once_they_are_back(
+    make_desk: Any, restart: Any
+) -> None:
+    first: Desk = make_desk()
+    for name in ("D1", "D2", "D3"):
+        first.write(name, params="{target_weight: 0.1}")
+    first.begin()
+
+    def lose_two(desk: Desk) -> None:
+        desk.path("D1").unlink()
+        desk.path("D2").unlink()
+
+    second: Desk = restart(first, lose_two)
+    assert second.service.deletions_held == ["D1", "D2"]
+    second.write("D1")
+    second.write("D2")
+    second.settle("D1")
+    assert second.service.deletions_held == []
+    second.path("D1").unlink()
+    second.settle("D1")
+    assert second.service.deletions_held == [] and running(second) == {"D2", "D3"}
+
+
 # --------------------------------------------------------------------------------------------------- who may write them
 
 
@@ -245,3 +269,35 @@ def test_a_base_that_is_refused_is_that_of_its_own_folder(serve: Serve) -> None:
     assert one.base_refused
     service.on_events([settled(service.root / "one/_b.yaml", "params: {}\n")])
     assert one.base_refused == ""
+
+
+def test_a_file_that_cannot_be_read_is_no_longer_shown_once_it_is_gone_or_has_moved(serve: Serve) -> None:
+    service = serve({"x.yaml": TEXT.format(name="X"), "y.yaml": TEXT.format(name="Y")})
+    x, y = service.root / "x.yaml", service.root / "y.yaml"
+    service.on_events([Unreadable(path=x, reason="permission denied"), Unreadable(path=y, reason="permission denied")])
+    assert len(service.watch_view()["unreadable"]) == 2
+    service.on_events([Gone(path=x), Moved(old=y, new=service.root / "z.yaml")])
+    assert service.watch_view()["unreadable"] == {}
+
+
+def test_status_is_shown_while_files_change(serve: Serve) -> None:
+    """A look at what is unreadable must not meet the watcher in the middle of saying more of it."""
+    service = serve({"x.yaml": TEXT.format(name="X")})
+    paths = [service.root / f"f{number}.yaml" for number in range(200)]
+    done = threading.Event()
+
+    def tell() -> None:
+        for path in paths:
+            events: list[FileEvent] = [Unreadable(path=path, reason="permission denied")]
+            service.on_events(events)
+        for path in paths[1:]:
+            service.on_events([Readable(path=path)])
+        done.set()
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    while not done.is_set():
+        service.watch_view()
+        service.metrics()
+    teller.join()
+    assert list(service.watch_view()["unreadable"]) == ["strategies.d/f0.yaml"]
