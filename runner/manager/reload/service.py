@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -45,6 +46,7 @@ from runner.spec.folder import Folder, load_folder
 from runner.spec.load import parse_bytes
 from runner.spec.names import FileRole, role_of, walk
 from runner.spec.workspace import Saved, Workspace
+from runner.store.generations import Generation
 
 if TYPE_CHECKING:
     from runner.manager.strategy_manager import StrategyManager
@@ -112,12 +114,22 @@ class ReloadService:
             threading.Event().wait(left)
 
     def _with_names(self, folder: Folder) -> Folder:
-        """A file that cannot say whose it is, is that of the strategy that had it last."""
-        generations = self._manager.journal.generations
-        last = {name: generations.newest(name) for name in generations.strategies()}
-        names = {self.root / one.file: name for name, one in last.items() if one is not None and one.file}
+        """A file that cannot say whose it is, is that of the strategy that was seen in it last."""
+        names = {self.root / one.file: one.strategy for one in self._newest_that_count() if one.file}
         loaded = tuple(one if one.name else replace(one, name=names.get(one.path, "")) for one in folder.loaded)
         return replace(folder, loaded=loaded)
+
+    def _newest_that_count(self) -> list[Generation]:
+        """The newest versions of the strategies that have run and were not removed since, by when they were seen."""
+        generations = self._manager.journal.generations
+        rows = {row.strategy: row for row in self._manager.strategies.all()}
+        found = []
+        for name in generations.strategies():
+            row, newest = rows.get(name), generations.newest(name)
+            has_run = generations.running(name) is not None or (row is not None and bool(row.managed_by))
+            if newest is not None and has_run and (row is None or row.state != "removed"):
+                found.append(newest)
+        return sorted(found, key=lambda one: one.seen_at or datetime.min.replace(tzinfo=UTC))
 
     def _files(self) -> list[Path]:
         try:
