@@ -79,7 +79,7 @@ def test_a_saved_file_is_in_force_and_its_generation_is_the_same_everywhere(runn
     assert running.target_weight("SWING") == 0.1
     assert running.generations("SWING") == (2, 2, 2)
     shown = running.project.say("status", "SWING")
-    assert shown.out.splitlines()[1].split()[:3] == ["SWING", "Running", "2"]
+    assert shown.out.splitlines()[1].split()[:4] == ["SWING", "Running", "yes", "2"]
     assert running.event(event["seq"], type="order", strategy="SWING")["generation"] == 2
 
 
