@@ -205,17 +205,16 @@ def test_what_a_file_loosens_under_an_override_is_held_like_anything_else(runnin
     assert said.code == 5 and "loosens params.target_weight 0.2 → 0.21" in said.out
     assert "SWING: would be held" in project.say("plan").out
     assert project.say("set", "SWING", "params.max_daily_trades", "20", "--for", "2h", "--reason", "x").code == 5
-    held = running.ask("history", name="SWING")["generations"][0]
-    assert held["state"] == "held", "the override took its number, so it is asked for under the next one"
+    held = running.generations("SWING")[0]
     assert running.target_weight("SWING") == 0.1
     assert project.say("restore", "SWING").code == 5 and running.target_weight("SWING") == 0.2
-    held = running.ask("history", name="SWING")["generations"][0]
-
     assert project.say(*for_a_while).code == 5
-    held = running.ask("history", name="SWING")["generations"][0]
-    assert project.say("approve", f"SWING@{held['generation']}").code == 0
+    assert running.row("SWING")["reload"]["state"] == "held"
+    assert running.generations("SWING")[0] == held, "temporary values leave its number as it is"
+    assert project.say("approve", f"SWING@{held}").code == 0
     assert running.target_weight("SWING") == 0.1, "it is approved for when the override ends"
-    assert running.generations("SWING") == (held["generation"],) * 3
+    ran = running.generations("SWING")[2]
+    assert running.generations("SWING") == (ran,) * 3 and ran > held
     assert project.say("restore", "SWING").code == 0 and running.target_weight("SWING") == 0.21
     assert project.say("set", "SWING", "params.target_weight", "0.2", "--reason", "too wild").code == 0
 
