@@ -86,8 +86,8 @@ class MassDeletionHeld:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MassDeletionReleased:
-    """These are not held any more. Approved: `Gone` follows for each. Else enough have come back, and what is still
-    missing has its grace once more."""
+    """These are not held any more. Approved: `Gone` follows for each. Else they are back, here or under another
+    name."""
 
     paths: tuple[Path, ...]
     approved: bool

@@ -426,12 +426,10 @@ class FileMachine:
     def _judge_missing(self, place: Place | None, events: list[FileEvent]) -> None:
         settings, now, missing = self._settings, self._now, self._missing
         looks_like_accident = bool(missing) and self._is_mass(len(missing), place)
-        if self._held and not (looks_like_accident and self._held & missing.keys()):
-            events.append(MassDeletionReleased(paths=tuple(sorted(self._held)), approved=False))
-            for path in self._held & missing.keys():
-                missing[path].since = now
-            self._held.clear()
-        self._held &= missing.keys()
+        back = self._held - missing.keys()
+        if back:  # the others stay held: that some are back says nothing about them
+            events.append(MassDeletionReleased(paths=tuple(sorted(back)), approved=False))
+            self._held -= back
         # A file that is in the writing may be a missing one under another name: its content will tell.
         in_writing = any(self._is_settling(file) for file in self._files.values())
         patience_s = settings.unsettled_s if in_writing else settings.grace_s

@@ -281,15 +281,20 @@ GONE: dict[str, Row] = {
         [(0, delete("a", "b")), (7, delete("c"))],
         [(5, "Held a b"), (12, "Held a b c")],
     ),
-    "what is held is released when enough come back, and the rest has its grace": (
+    "what comes back is held no more, and the rest still is": (
         FIVE,
-        [(0, delete("a", "b", "c")), (9, all_of(write("a", "A1"), write("b", "B1")))],
-        [(5, "Held a b c"), (9, "Released a b c"), (14, "Gone c")],
+        [(0, delete("a", "b", "c")), (9, all_of(write("a", "A1"), write("b", "B1"))), (60, write("c", "C1"))],
+        [(5, "Held a b c"), (9, "Released a b"), (60, "Released c")],
     ),
-    "a few that come back release nothing yet": (
+    "files that are added release nothing": (
+        FIVE,
+        [(0, delete("a", "b")), (9, all_of(*(write(f"n{i}", f"N{i}") for i in range(9))))],
+        [(5, "Held a b"), *((9.25, f"Settled n{i}=N{i}") for i in range(9))],
+    ),
+    "one more that goes later is gone, when it is one of many by then": (
         TEN,
-        [(0, delete(*"abcdef")), (9, write("a", "A1")), (10, all_of(*(write(n, TEN[n]) for n in "bcde")))],
-        [(5, "Held a b c d e f"), (10, "Released b c d e f"), (15, "Gone f")],
+        [(0, delete(*"abcd")), (9, all_of(*(write(n, TEN[n]) for n in "abc"))), (20, delete("e"))],
+        [(5, "Held a b c d"), (9, "Released a b c"), (25, "Gone e")],
     ),
     "a held file under another name has moved, and is released": (
         TWO,

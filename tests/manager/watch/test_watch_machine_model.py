@@ -226,7 +226,7 @@ class Files(RuleBasedStateMachine):
                 self.held = set(paths)
             case MassDeletionReleased(paths=paths, approved=approved):
                 assert set(paths) <= self.held
-                self.held = self.held.difference(paths) if approved else set()
+                self.held = self.held.difference(paths)
                 self.approved = set(paths) if approved else set()
 
     def check_few(self) -> None:

@@ -333,7 +333,7 @@ def test_deletions_can_be_approved(root: Path, watch: Watch) -> None:
     watched.hears("Held a b c")
     write(root / "a.yaml", "A1")
     assert watched.watcher.approve_deletions() == (root / "b.yaml", root / "c.yaml")
-    watched.hears("Approved b c", "Gone b", "Gone c")
+    watched.hears("Released a", "Approved b c", "Gone b", "Gone c")
     assert watched.watcher.approve_deletions() == ()
     assert blind(watched) == {}
 
