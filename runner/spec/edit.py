@@ -195,12 +195,49 @@ def _removed(text: str, root: Node, path: KeyPath) -> str:
             raise CannotEdit(f"{dotted(path)} shares its line with something else", hint="edit the file by hand")
         line_end = text.find("\n", end)
         return text[:line_start] + (text[line_end + 1 :] if line_end != -1 else "")
-    ends = sorted(_end(text, one.node, one.key.end) for one in parent.value.values())
-    before = [one for one in ends if one <= start]
-    if before:
-        return text[: before[-1]] + text[end:]
-    following = min((one.key.start for one in parent.value.values() if one.key.start > start), default=end)
-    return text[:start] + text[following:]
+    return _without(text, parent, path[-1])
+
+
+def _without(text: str, section: Node, key: str | int) -> str:
+    """An entry between brackets goes, with a comma and, where it has its line to itself, with the comment behind it.
+    A comment behind several entries is that of the line, and stays."""
+    entries = sorted(section.value.items(), key=lambda item: int(item[1].key.start))
+    spans = [(entry.key.start, _end(text, entry.node, entry.key.end)) for _, entry in entries]
+    at = [name for name, _ in entries].index(key)
+    start, end = spans[at]
+    last_end = spans[at - 1][1] if at else section.span.start + 1
+    next_start = spans[at + 1][0] if at + 1 < len(spans) else section.span.end - 1
+    behind, ahead = _comma(text, end, next_start), _comma(text, last_end, start)
+    line_start, line_end = text.rfind("\n", 0, start) + 1, text.find("\n", end)
+    line_end = len(text) if line_end == -1 else line_end
+    own = behind if behind is not None and (behind < line_end or ahead is None) else ahead
+    if own is not None and own >= end:
+        end, line_end = own + 1, max(line_end, text.find("\n", own))
+    elif own is not None and own >= line_start:
+        start = own
+    if at and last_end > line_start:  # behind another on its line
+        return text[:start].rstrip(" ") + text[end:]
+    rest = text[end:line_end].lstrip()
+    if rest and not rest.startswith("#"):  # in front of another, or of the end
+        result = text[:start] + text[line_end - len(rest) :]
+    elif not text[line_start:start].strip():  # alone on its line
+        result = text[:line_start] + text[line_end + 1 :]
+    else:  # behind the bracket
+        below = text[line_end:next_start]
+        result = text[:start] + (text[line_end:] if below.strip() else text[next_start:])
+    return result if own is None or own >= line_start else result[:own] + result[own + 1 :]
+
+
+def _comma(text: str, start: int, end: int) -> int | None:
+    """Where the comma between two entries is, which may be behind a comment or in front of one."""
+    at = start
+    while at < end:
+        if text[at] == ",":
+            return at
+        at = text.find("\n", at, end) if text[at] == "#" else at + 1
+        if at == -1:
+            break
+    return None
 
 
 # -------------------------------------------------------------------------------------------------------- positions

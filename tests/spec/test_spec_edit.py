@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,42 @@ def test_only_the_lines_of_the_value_change(path: str, value: Any, lines: list[s
 def test_what_cannot_be_changed_alone_is_refused_with_the_place(path: str, value: Any, text: str, message: str) -> None:
     with pytest.raises(CannotEdit, match=message):
         edited(parse_text(text, file="a.yaml"), Change(tuple(path.split(".")), value))
+
+
+OWN_LINES = "x: {{\n  a: 1{0} # of a\n  {1}b: {{q: 2,\n    r: '#,'}}{0} # of b\n  {1}c: 3{2} # of c\n}}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [OWN_LINES.format(",", "", ""), OWN_LINES.format(",", "", ","), OWN_LINES.format("", ", ", "")],
+    ids=["commas", "a last comma", "commas in front"],
+)
+@pytest.mark.parametrize("gone", ["a", "b", "c"])
+def test_an_entry_between_brackets_goes_with_its_own_comment(text: str, gone: str) -> None:
+    lines = edited(parse_text(text, file="a.yaml"), Change(("x", gone), REMOVE)).splitlines()
+    kept = [line for line in text.splitlines() if f"# of {gone}" not in line and (gone != "b" or "b: {" not in line)]
+    assert [without_comma(line) for line in lines] == [without_comma(line) for line in kept]
+
+
+def without_comma(line: str) -> str:
+    return re.sub(r"^( +), |,(?= #|$)", r"\1", line)
+
+
+@pytest.mark.parametrize(
+    ("text", "gone", "left"),
+    [
+        ("x: {a: 1, # one\n  b: 2 # two\n  }\n", "a", "x: {b: 2 # two\n  }\n"),
+        ("x: {a: 1, # one\n  b: 2 # two\n  }\n", "b", "x: {a: 1 # one\n  }\n"),
+        ("x: {a: 1, # one\n  # above\n  b: 2} # end\n", "a", "x: {\n  # above\n  b: 2} # end\n"),
+        ("x: {a: 1, # one\r\n  b: 2} # end\r\n", "b", "x: {a: 1 # one\r\n  } # end\r\n"),
+        ("x: {a: 1, b: 2, # both\n  c: 3}\n", "b", "x: {a: 1, # both\n  c: 3}\n"),
+        ("x: {a: 1, b: 2, # both\n  c: 3}\n", "a", "x: {b: 2, # both\n  c: 3}\n"),
+        ("x: {a: 1, # one\n  b: 2, c: 3 # both\n  }\n", "b", "x: {a: 1, # one\n  c: 3 # both\n  }\n"),
+        ("x: {a: 1, b: 2,}\n", "b", "x: {a: 1,}\n"),
+    ],
+)  # fmt: skip
+def test_comments_of_what_stays_stay(text: str, gone: str, left: str) -> None:
+    assert edited(parse_text(text, file="a.yaml"), Change(("x", gone), REMOVE)) == left
 
 
 def test_line_ends_stay_those_of_the_file() -> None:
