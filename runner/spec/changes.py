@@ -4,8 +4,8 @@
     changes(old, new)      the fields that differ, each with its class and its direction
 
 The class says how a change is applied, the direction whether it lets the strategy risk more. Both come from the fields'
-own declarations (`x-runner` in the schema, `param()` of blocks and parameters) wherever a field has one; only sets of
-things (symbols, signals, exits, hooks) are judged here.
+own declarations (`x-runner` in the schema, `param()` of blocks and parameters); what no declaration can say, such as
+which of two windows is the wider one, is judged here.
 """
 
 from __future__ import annotations
@@ -164,60 +164,52 @@ def _plain(value: Any) -> Any:
 def changes(old: StrategySpec, new: StrategySpec) -> tuple[FieldChange, ...]:
     """The fields that differ, in the order of the file."""
     before, after = effective(old), effective(new)
-    blocks = _BlockParams(old, new)
+    judge = _Judge(old, new)
     found = []
     for path in dict.fromkeys([*after, *before]):
         stays = path in before and path in after
         if before.get(path) != after.get(path) or not stays:
-            found.append(_change(path, before.get(path), after.get(path), blocks, stays=stays))
+            found.append(judge.change(path, before.get(path), after.get(path), stays=stays))
     return tuple(found)
 
 
-def reversed_changes(found: Sequence[FieldChange]) -> tuple[FieldChange, ...]:
-    """The same, the other way round."""
-    turned = {Direction.TIGHTER: Direction.LOOSER, Direction.LOOSER: Direction.TIGHTER}
-    return tuple(
-        dataclasses.replace(c, old=c.new, new=c.old, direction=turned.get(c.direction, c.direction)) for c in found
-    )
-
-
-class _BlockParams:
-    """The declared parameters of the blocks of two versions, by the path of the block."""
+class _Judge:
+    """What a change of each field takes and which way it goes, in the light of both versions."""
 
     def __init__(self, old: StrategySpec, new: StrategySpec) -> None:
-        self._infos: dict[str, ParamInfo] = {}
-        for spec in (old, new):
-            named: dict[str, Any] = {f"signals.{name}": block for name, block in spec.signals.items()}
-            named |= {f"exits.{name}": block for name, block in spec.exits.items()}
-            named |= {"combine": spec.combine, "sizing": spec.sizing}
-            for path, block in named.items():
-                for info in _params(block):
-                    self._infos[f"{path}.with.{info.name}"] = info
+        self._before, self._after = _infos(old), _infos(new)
 
-    def get(self, path: str) -> ParamInfo | None:
-        return self._infos.get(path)
+    def change(self, path: str, old: Any, new: Any, *, stays: bool) -> FieldChange:
+        """`stays`: the field is there in both versions."""
+        apply, direction = self._judged(path, old, new, stays=stays)
+        return FieldChange(path=path, old=old, new=new, apply=apply, direction=direction)
 
-
-def _change(path: str, old: Any, new: Any, blocks: _BlockParams, *, stays: bool) -> FieldChange:
-    apply, direction = _judged(path, old, new, blocks)
-    if not stays and blocks.get(path) is not None:
-        # The block came, went or is another one: its settings cannot be compared, only the block's coming and going.
-        direction = Direction.NEUTRAL
-    return FieldChange(path=path, old=old, new=new, apply=apply, direction=direction)
-
-
-def _judged(path: str, old: Any, new: Any, blocks: _BlockParams) -> tuple[Apply, Direction]:
-    if path.startswith("universe.symbols["):
-        # A symbol that is described differently is another one: it leaves, and comes again.
-        return "resubscribe", _more_or_less(old, new)
-    if path == "schedule.window":
-        return "live", _window(old, new)
-    if path.startswith("exits.") and path.endswith(".use"):
-        return "rebuild", Direction.LOOSER if new is None else Direction.TIGHTER if old is None else Direction.NEUTRAL
-    info = blocks.get(path) or _PARAMS.get(path)
-    if info is not None:
+    def _judged(self, path: str, old: Any, new: Any, *, stays: bool) -> tuple[Apply, Direction]:
+        if path.startswith("universe.symbols["):
+            # A symbol that is described differently is another one: it leaves, and comes again.
+            return "resubscribe", Direction.TIGHTER if new is None else Direction.LOOSER
+        if path == "schedule.window":
+            return "live", _window(old, new)
+        if path.endswith(".use") and not stays:
+            return judged_by(_field(path.split(".")[0]), old is not None, new is not None)
+        before, after = self._before.get(path), self._after.get(path)
+        info = after or before or _PARAMS.get(path)
+        if info is None:
+            apply, direction = judged_by(_field(path), old, new)
+            comes_along = not stays and path in ("universe.max_symbols", "universe.defaults")
+            return apply, Direction.NEUTRAL if comes_along else direction
+        if not stays or (before and after and before.direction != after.direction):
+            # Of a block that came, went or is another one: only settings that mean the same can be compared.
+            return info.apply, Direction.NEUTRAL
         return info.apply, by_size(info.direction, old, new, zero_is_off=info.zero_is_off)
-    return judged_by(_field(path), old, new)
+
+
+def _infos(spec: StrategySpec) -> dict[str, ParamInfo]:
+    """The declared parameters of the blocks, by their path."""
+    blocks: dict[str, Any] = {f"signals.{name}": block for name, block in spec.signals.items()}
+    blocks |= {f"exits.{name}": block for name, block in spec.exits.items()}
+    blocks |= {"combine": spec.combine, "sizing": spec.sizing}
+    return {f"{path}.with.{info.name}": info for path, block in blocks.items() for info in _params(block)}
 
 
 def judged_by(field: Schema, old: Any, new: Any) -> tuple[Apply, Direction]:
@@ -254,12 +246,6 @@ def _size(value: Any, sign: float, zero_is_off: bool) -> float | None:
     if value is None or (zero_is_off and value == 0):
         return math.inf
     return sign * float(value) if isinstance(value, int | float) else None
-
-
-def _more_or_less(old: Any, new: Any) -> Direction:
-    if old is None:
-        return Direction.LOOSER
-    return Direction.TIGHTER if new is None else Direction.LOOSER
 
 
 def _window(old: Any, new: Any) -> Direction:

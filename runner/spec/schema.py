@@ -24,7 +24,7 @@ from pathlib import Path
 from runner.base_params import BaseParams
 from runner.blocks import Kind, json_schema
 from runner.catalog import BUILT_IN, Catalog
-from runner.model.annotations import Loosening, Orders
+from runner.model.annotations import Direction, Loosening, Orders
 from runner.model.bars import BarSize
 from runner.model.instruments import SecType
 from runner.model.orders import TimeInForce
@@ -201,14 +201,17 @@ def _properties(catalog: Catalog) -> Schema:
         "universe": _universe(),
         "bars": _bars(),
         "signals": _named_blocks(catalog, Kind.SIGNAL, "The signals, each under an id of your own."),
-        "combine": _block(catalog, Kind.COMBINE) | {"description": "How several signals become one score."},
-        "sizing": _block(catalog, Kind.SIZING)
+        "combine": _block(catalog, Kind.COMBINE, None) | {"description": "How several signals become one score."},
+        "sizing": _block(catalog, Kind.SIZING, None)
         | {"description": "How scores become weights: fractions of the strategy's equity."},
         "exits": _named_blocks(
             catalog,
             Kind.EXIT,
             "When a position is left whatever the signals want, beside the exits among the parameters; each under an "
             "id of your own.",
+            # The more there are, the sooner a position is left; whether another one leaves as soon, nobody can tell.
+            section="larger_is_tighter",
+            use="any_is_looser",
         ),
         "params": params_schema(),
         "schedule": _schedule(),
@@ -264,34 +267,40 @@ def _properties(catalog: Catalog) -> Schema:
 
 
 def _instrument_fields() -> Schema:
+    """What says which instrument a symbol is: with any of it changed, another one is traded."""
     return {
         "sec_type": choice(
             "IB's security type: STK stock, CASH currency pair, FUT future, IND index (data only).",
             [value.value for value in SecType],
             apply="resubscribe",
+            direction="any_is_looser",
             default=SecType.STOCK.value,
         ),
         "exchange": text(
             "IB's exchange; SMART routes. Currency pairs trade on IDEALPRO.",
             apply="resubscribe",
+            direction="any_is_looser",
             pattern=r"^[A-Z0-9][A-Z0-9._]{0,15}$",
             default="SMART",
         ),
         "primary": text(
             "Primary exchange, where SMART alone is ambiguous.",
             apply="resubscribe",
+            direction="any_is_looser",
             pattern=r"^[A-Z0-9][A-Z0-9._]{0,15}$",
             examples=["NASDAQ"],
         ),
         "currency": text(
             "Trading currency; of a currency pair, the second one.",
             apply="resubscribe",
+            direction="any_is_looser",
             pattern=r"^[A-Z]{3}$",
             default="USD",
         ),
         "expiry": text(
             "Futures: contract month yyyymm or last trade date yyyymmdd.",
             apply="resubscribe",
+            direction="any_is_looser",
             pattern=r"^[0-9]{6}([0-9]{2})?$",
             examples=["202612"],
         ),
@@ -299,7 +308,9 @@ def _instrument_fields() -> Schema:
 
 
 def _universe() -> Schema:
-    symbol = text("IB's symbol.", apply="resubscribe", pattern=SYMBOL_PATTERN, examples=["AAPL"])
+    symbol = text(
+        "IB's symbol.", apply="resubscribe", direction="any_is_looser", pattern=SYMBOL_PATTERN, examples=["AAPL"]
+    )
     instrument: Schema = {
         "type": ["string", "object"],
         "pattern": SYMBOL_PATTERN,
@@ -331,6 +342,7 @@ def _universe() -> Schema:
             "library": text(
                 "An ArcticDB library; its symbols are the universe.",
                 apply="resubscribe",
+                direction="any_is_looser",
                 pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
                 examples=["us_stocks"],
             ),
@@ -347,7 +359,7 @@ def _universe() -> Schema:
                 "additionalProperties": False,
                 "properties": _instrument_fields(),
                 "description": "What holds for each symbol that does not say otherwise.",
-                "x-runner": marks("resubscribe"),
+                "x-runner": marks("resubscribe", direction="any_is_looser"),
             },
         },
         "description": "What may be traded: `AAPL`, `AAPL, MSFT`, a list, the name of an ArcticDB library, or a "
@@ -384,20 +396,23 @@ def _bars() -> Schema:
     }
 
 
-def _named_blocks(catalog: Catalog, kind: Kind, description: str) -> Schema:
-    """A section of blocks under ids of the author's own."""
+def _named_blocks(
+    catalog: Catalog, kind: Kind, description: str, *, section: Direction | None = None, use: Direction | None = None
+) -> Schema:
+    """A section of blocks under ids of the author's own. `section` is the direction of one more or less of them, `use`
+    that of another block in the place of one."""
     return {
         "type": "object",
         "minProperties": 1,
         "maxProperties": 16,
         "propertyNames": {"pattern": BLOCK_ID_PATTERN},
-        "additionalProperties": _block(catalog, kind),
+        "additionalProperties": _block(catalog, kind, use),
         "description": description,
-        "x-runner": marks("rebuild", ORDERS_OF[kind]),
+        "x-runner": marks("rebuild", ORDERS_OF[kind], section),
     }
 
 
-def _block(catalog: Catalog, kind: Kind) -> Schema:
+def _block(catalog: Catalog, kind: Kind, use: Direction | None) -> Schema:
     classes = catalog.blocks(kind)
     cases = []
     for name, cls in classes.items():
@@ -415,7 +430,7 @@ def _block(catalog: Catalog, kind: Kind) -> Schema:
                 "anyOf": [{"enum": list(classes)}, {"pattern": REFERENCE_PATTERN}],
                 "description": f"Name of the {kind} block; docs/blocks.md lists them. One of another package is "
                 "package:name.",
-                "x-runner": marks("rebuild", kind=kind.value),
+                "x-runner": marks("rebuild", direction=use, kind=kind.value),
             },
             "with": {
                 "type": "object",

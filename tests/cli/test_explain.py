@@ -63,7 +63,7 @@ def test_explanations_as_json(say):
         "USD",
         "resubscribe",
         "universe",
-        None,
+        "any_is_looser",
         "0.1.0",
     )
     (page,) = say("explain", "M410", "--json").json["topics"]
