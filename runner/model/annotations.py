@@ -52,7 +52,8 @@ APPLY: Mapping[Apply, str] = MappingProxyType(
 
 DIRECTION: Mapping[Direction, str] = MappingProxyType(
     {
-        "smaller_is_tighter": "smaller is tighter: a lower number, fewer entries, an earlier time, false in place of true",
+        "smaller_is_tighter": "smaller is tighter: a lower number, fewer entries, an earlier time, false in place of "
+        "true",
         "larger_is_tighter": "larger is tighter: a higher number, more entries",
         "first_is_tightest": "the word that is named first is the tightest, the last the loosest",
         "any_is_looser": "every change counts as looser, because nobody can tell what it does",

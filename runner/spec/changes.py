@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time, timedelta
 from enum import StrEnum
@@ -23,9 +23,11 @@ from runner.base_params import BaseParams
 from runner.blocks import NotLoaded, ParamInfo, params_of
 from runner.model.annotations import APPLY, Apply
 from runner.model.instruments import InstrumentQuery
+from runner.spec.calendars import HOURS, own_name
 from runner.spec.fields import Schema
 from runner.spec.schema import strategy_schema
-from runner.spec.spec import StrategySpec
+from runner.spec.spec import ScheduleSpec, StrategySpec
+from runner.spec.times import TimeRef
 
 Effective: TypeAlias = Mapping[str, Any]
 """Dotted path → plain value, as JSON would hold it."""
@@ -177,6 +179,7 @@ class _Judge:
     """What a change of each field takes and which way it goes, in the light of both versions."""
 
     def __init__(self, old: StrategySpec, new: StrategySpec) -> None:
+        self._old, self._new = old, new
         self._before, self._after = _infos(old), _infos(new)
 
     def change(self, path: str, old: Any, new: Any, *, stays: bool) -> FieldChange:
@@ -188,8 +191,8 @@ class _Judge:
         if path.startswith("universe.symbols["):
             # A symbol that is described differently is another one: it leaves, and comes again.
             return "resubscribe", Direction.TIGHTER if new is None else Direction.LOOSER
-        if path == "schedule.window":
-            return "live", _window(old, new)
+        if path in _TIMES:
+            return "live", _TIMES[path](self._old.schedule, self._new.schedule)
         if path.endswith(".use") and not stays:
             return judged_by(_field(path.split(".")[0]), old is not None, new is not None)
         before, after = self._before.get(path), self._after.get(path)
@@ -248,13 +251,61 @@ def _size(value: Any, sign: float, zero_is_off: bool) -> float | None:
     return sign * float(value) if isinstance(value, int | float) else None
 
 
-def _window(old: Any, new: Any) -> Direction:
+# ---------------------------------------------------------------------------------------------------- times of a day
+
+
+def _calendar(old: ScheduleSpec, new: ScheduleSpec) -> Direction:
+    """Another calendar is neither, but where there is a window: that lies at other times then."""
+    moves = old.window is not None and new.window is not None and not _same_clock(old, new)
+    return Direction.LOOSER if moves else Direction.NEUTRAL
+
+
+def _window(old: ScheduleSpec, new: ScheduleSpec) -> Direction:
     """A window inside the old one is tighter; any other lets the strategy act when it did not."""
-    if new is None:
-        return Direction.LOOSER
-    if old is None or (old[0] <= new[0] and new[1] <= old[1]):
-        return Direction.TIGHTER
-    return Direction.LOOSER
+    before, after = old.window, new.window
+    if before is None or after is None:
+        return by_size("larger_is_tighter", before is not None, after is not None)
+    inside = _same_clock(old, new) and before[0] <= after[0] and after[1] <= before[1]
+    return Direction.TIGHTER if inside else Direction.LOOSER
+
+
+def _flatten_at(old: ScheduleSpec, new: ScheduleSpec) -> Direction:
+    """Without it positions are held over night. Of two moments the earlier is tighter, where that can be told."""
+    before, after = old.flatten_at, new.flatten_at
+    if before is None or after is None:
+        return by_size("larger_is_tighter", before is not None, after is not None)
+    if before.anchor != after.anchor or not _same_clock(old, new):
+        return Direction.NEUTRAL
+    return by_size("smaller_is_tighter", _into_session(before, old), _into_session(after, new))
+
+
+def _same_clock(old: ScheduleSpec, new: ScheduleSpec) -> bool:
+    """Whether a moment of both is the same moment: by one calendar, whichever of its names is used."""
+    return own_name(old.calendar or "") == own_name(new.calendar or "")
+
+
+def _into_session(moment: TimeRef, schedule: ScheduleSpec) -> float:
+    """Where a moment lies, for comparing with others of its kind. A session that opens on the evening before begins
+    with that evening's times."""
+    if moment.clock is None:
+        return moment.offset.total_seconds()
+    hours = HOURS.get(own_name(schedule.calendar or ""))
+    opens = time.fromisoformat(hours.opens) if hours is not None and hours.open_day < 0 else time()
+    return (_seconds(moment.clock) - _seconds(opens)) % 86_400
+
+
+def _seconds(clock: time) -> int:
+    return clock.hour * 3600 + clock.minute * 60
+
+
+_TIMES: Mapping[str, Callable[[ScheduleSpec, ScheduleSpec], Direction]] = {
+    "schedule.calendar": _calendar,
+    "schedule.window": _window,
+    "schedule.flatten_at": _flatten_at,
+}
+
+
+# ------------------------------------------------------------------------------------------------------- declarations
 
 
 _PARAMS: Mapping[str, ParamInfo] = {f"params.{info.name}": info for info in params_of(BaseParams)}

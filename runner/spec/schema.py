@@ -445,6 +445,8 @@ def _block(catalog: Catalog, kind: Kind, use: Direction | None) -> Schema:
 
 
 def _schedule() -> Schema:
+    """How often is decided has no direction: who decides more often enters sooner and leaves sooner, and may hold the
+    same."""
     moment = {"type": "string", "pattern": TIME_PATTERN}
     return {
         "type": "object",
@@ -492,7 +494,7 @@ def _schedule() -> Schema:
                 "description": 'Close all positions at this moment of each session; no entries after it: "15:55", '
                 "close-5m.",
                 "examples": ["close-5m"],
-                "x-runner": marks("live"),
+                "x-runner": marks("live", direction="smaller_is_tighter"),
             },
         },
         "description": "When decisions are made and orders may be sent.",

@@ -119,6 +119,8 @@ BY_PATH = {field.short: field for field in reversed(FIELDS)}  # of a strategy fi
         ("params.stop_loss", "live", "smaller_is_tighter", "exits"),
         ("params.take_profit", "live", None, "exits"),
         ("schedule.window", "live", "smaller_is_tighter", "keep"),
+        ("schedule.flatten_at", "live", "smaller_is_tighter", "keep"),
+        ("schedule.on", "live", None, "keep"),
         ("execution.order", "live", None, "keep"),
         ("hooks.before_orders", "restart", "any_is_looser", "handover"),
         ("hook_params", "restart", "any_is_looser", "handover"),

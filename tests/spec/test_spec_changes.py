@@ -83,7 +83,10 @@ ROWS = [
     ("schedule.window", ["09:45", "15:55"], "schedule.window", "live", "looser"),
     ("schedule.window", None, "schedule.window", "live", "looser"),
     ("schedule.evaluate", "15:45", "schedule.evaluate", "live", "neutral"),
-    ("schedule.flatten_at", "15:55", "schedule.flatten_at", "live", "neutral"),
+    ("schedule.flatten_at", "15:55", "schedule.flatten_at", "live", "tighter"),
+    ("schedule.on", "month_end", "schedule.on", "live", "neutral"),
+    ("schedule.calendar", "XNAS", "schedule.calendar", "live", "neutral"),  # another name of it
+    ("schedule.calendar", "XLON", "schedule.calendar", "live", "looser"),  # the window moves
     ("execution.order", "limit", "execution.order", "live", "neutral"),
     ("hooks.on_fill", "acme.hooks:say", "hooks.on_fill", "restart", "looser"),
     ("name", "OTHER", "name", "identity", "neutral"),
@@ -122,6 +125,8 @@ def test_a_symbol_that_is_described_differently_is_another_one() -> None:
 
 STOCKS = {"library": "us_stocks"}
 FUTURES = STOCKS | {"defaults": {"sec_type": "FUT", "exchange": "CME", "expiry": "202612"}}
+XNYS = {"calendar": "XNYS"}
+WINDOW = {"window": ["10:00", "15:00"]}
 CHANDELIER = {"slow": {"use": "chandelier"}}
 ACROSS = [
     # key, old value, new value, direction there, direction back
@@ -132,9 +137,20 @@ ACROSS = [
     ("universe", STOCKS | {"max_symbols": 5}, STOCKS | {"max_symbols": 50}, "looser", "tighter"),
     ("universe", STOCKS | {"max_symbols": 50}, STOCKS, "looser", "tighter"),
     ("universe", ["AAPL"], ["MSFT"], "looser", "looser"),
+    ("schedule", XNYS, XNYS | {"flatten_at": "close-5m"}, "tighter", "looser"),
+    ("schedule", XNYS | {"flatten_at": "close-30m"}, XNYS | {"flatten_at": "close-5m"}, "looser", "tighter"),
+    ("schedule", XNYS | {"flatten_at": "open+30m"}, XNYS | {"flatten_at": "open+1m"}, "tighter", "looser"),
+    ("schedule", XNYS | {"flatten_at": "12:00"}, XNYS | {"flatten_at": "11:55"}, "tighter", "looser"),
+    ("schedule", XNYS | {"flatten_at": "15:55"}, XNYS | {"flatten_at": "close-5m"}, "neutral", "neutral"),
+    ("schedule", XNYS | {"flatten_at": "12:00"}, {"calendar": "XLON", "flatten_at": "11:00"}, "neutral", "neutral"),
+    ("schedule", {"calendar": "CMES", "flatten_at": "18:00"}, {"calendar": "CME", "flatten_at": "10:00"},
+     "looser", "tighter"),  # the session began on the evening before
+    ("schedule", XNYS, {"calendar": "XLON"}, "neutral", "neutral"),
+    ("schedule", XNYS | WINDOW, {"calendar": "XLON", "window": ["12:00", "12:30"]}, "looser", "looser"),
+    ("schedule", XNYS, {"calendar": "XLON"} | WINDOW, "tighter", "looser"),
     ("exits", None, CHANDELIER, "tighter", "looser"),
     ("exits", CHANDELIER, {"quick": {"use": "chandelier"}}, "looser", "looser"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("key", "before", "after", "there", "back"), ACROSS)
@@ -173,9 +189,8 @@ def test_what_tightens_one_way_loosens_the_other(
     first: list[tuple[str, object]], second: list[tuple[str, object]]
 ) -> None:
     for edits in (dict(first), dict(second)):
-        assume(
-            not {"schedule.window", "schedule.evaluate"} <= set(edits)
-        )  # the rows' time is outside the rows' windows
+        # The rows' times are outside the rows' windows, and those of another calendar outside of its session.
+        assume(not {"schedule.window", "schedule.evaluate"} <= set(edits))
     old, new = spec_of(*dict(first).items()), spec_of(*dict(second).items())
     there, back = changes(old, new), changes(new, old)
     assert {(c.path, c.apply) for c in there} == {(c.path, c.apply) for c in back}

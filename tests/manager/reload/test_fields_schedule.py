@@ -80,13 +80,13 @@ def test_a_flatten_at_to_come_fires_and_one_that_has_passed_is_not_made_up_for(d
         "flatten_at has passed already in this session: what is held is kept, and nothing is opened"
     ]
     desk.edit("FLATTEN", schedule=passed)
-    one.took_over("live", "neutral")
+    one.took_over("live", "tighter")
     assert "flatten_at_passed" in {notice.code for notice in one.notices}
     desk.run_to("12:00")
     assert (one.held, one.resting, one.since(orders)) == (held, resting, [])
 
     desk.edit("FLATTEN", schedule="{calendar: XNYS, evaluate: open+30m, flatten_at: open+210m}")
-    one.took_over("live", "neutral")
+    one.took_over("live", "looser")
     desk.run_to("12:30")
     assert one.held == held
     desk.run_to("13:30")
