@@ -128,12 +128,13 @@ EITHER: Sides = frozenset({1, -1})
 class WeightBounds:
     """Absolute weights that a full score can get, fractions of strategy equity.
 
-    `largest` is what a single instrument gets at most, `smallest` what each gets at least; None where it depends on
-    prices.
+    `largest` is what a single instrument gets at most, `smallest` what each gets at least, `gross` what all together
+    get at most; None where it depends on prices, or nobody knows.
     """
 
     largest: float | None = None
     smallest: float | None = None
+    gross: float | None = None
 
 
 def turned(sides: Sides, weight: float) -> Sides:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from runner.blocks import Kind, Limited, Sided, SizingParams
+from runner.blocks import Bounded, Kind, Limited, Sided, SizingParams, WeightBounds
 from runner.model.panel import FloatArray, Panel
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
@@ -89,7 +89,7 @@ def broken_promises(
         return (wrong,)
     found = [
         _range(kind, whole),
-        _claims(kind, block, whole),
+        _claims(kind, block, whole, len(symbols), ask.params),
         _beginning(kind, whole, warmup),
         _changed(panel, kept),
         _moods(ask, block, panel, whole),
@@ -146,8 +146,10 @@ def _range(kind: Kind, answer: Answer) -> str:
     return ""
 
 
-def _claims(kind: Kind, block: Any, answer: Answer) -> str:
-    """What a signal says about itself, when it does."""
+def _claims(kind: Kind, block: Any, answer: Answer, instruments: int, params: SizingParams) -> str:
+    """What a signal or a sizing says about itself, when it does."""
+    if kind is Kind.SIZING and isinstance(block, Bounded):
+        return _bounds(block.bounds(instruments, params), np.abs(np.nan_to_num(answer[0])))
     if kind is not Kind.SIGNAL:
         return ""
     (values,) = answer
@@ -158,6 +160,16 @@ def _claims(kind: Kind, block: Any, answer: Answer) -> str:
         held = int(np.count_nonzero(np.nan_to_num(values), axis=1).max(initial=0))
         if held > block.most_held:
             return f"says that it holds {block.most_held} instruments at most, and holds {held}"
+    return ""
+
+
+def _bounds(said: WeightBounds, sizes: FloatArray) -> str:
+    for what, bound, found in (
+        ("a weight", said.largest, sizes.max(initial=0.0)),
+        ("the sum of the weights", said.gross, sizes.sum(axis=1).max(initial=0.0)),
+    ):
+        if bound is not None and found > bound * (1 + ROUNDING):
+            return f"says that {what} is at most {bound:g}, and it is {found:g}"
     return ""
 
 

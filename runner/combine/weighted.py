@@ -31,6 +31,7 @@ class Weighted:
         "weight of each signal by its name; a negative weight turns a signal round",
         minimum=-1000,
         maximum=1000,
+        direction="wider_is_looser",
     )
     threshold: float = param(0.0, "smallest size of the average that is an opinion", minimum=0, maximum=1)
 

@@ -16,7 +16,9 @@ from typing import Literal, TypeAlias
 Apply: TypeAlias = Literal["meta", "live", "rebuild", "resubscribe", "restart", "identity", "process"]
 """What has to be done for a new value to count."""
 
-Direction: TypeAlias = Literal["smaller_is_tighter", "larger_is_tighter", "first_is_tightest", "any_is_looser"]
+Direction: TypeAlias = Literal[
+    "smaller_is_tighter", "larger_is_tighter", "first_is_tightest", "wider_is_looser", "any_is_looser"
+]
 """Which way a change lessens risk. A field of which nothing can be said has none."""
 
 Orders: TypeAlias = Literal[
@@ -53,9 +55,11 @@ APPLY: Mapping[Apply, str] = MappingProxyType(
 DIRECTION: Mapping[Direction, str] = MappingProxyType(
     {
         "smaller_is_tighter": "smaller is tighter: a lower number, fewer entries, an earlier time, false in place of "
-        "true",
+        "true, of a table of weights each of them nearer to 0",
         "larger_is_tighter": "larger is tighter: a higher number, more entries",
         "first_is_tightest": "the word that is named first is the tightest, the last the loosest",
+        "wider_is_looser": "looser when the strategy can then come to larger weights, or to a side (long or short) it "
+        "could not take before, by what its blocks say of themselves, or when one of them does not say; else neither",
         "any_is_looser": "every change counts as looser, because nobody can tell what it does",
     }
 )
@@ -71,6 +75,7 @@ def tighter(direction: Direction | None) -> str:
         "smaller_is_tighter": "smaller",
         "larger_is_tighter": "larger",
         "first_is_tightest": "first",
+        "wider_is_looser": "never",
         "any_is_looser": "never",
     }
     return words.get(direction, "")

@@ -34,7 +34,7 @@ class DonchianBreakout:
     max_hold: int = param(
         100, "bars after the last breakout at which a position is left", unit="bars", minimum=1, maximum=10_000
     )
-    allow_short: bool = param(False, "go short on a breakout downwards")
+    allow_short: bool = param(False, "go short on a breakout downwards", direction="wider_is_looser")
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -48,7 +48,7 @@ class Momentum:
         unit="instruments",
         minimum=1,
     )
-    allow_short: bool = param(False, "go short what has fallen")
+    allow_short: bool = param(False, "go short what has fallen", direction="wider_is_looser")
 
     def __post_init__(self) -> None:
         check_fields(self)

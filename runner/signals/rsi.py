@@ -40,7 +40,7 @@ class Rsi:
     max_hold: int = param(
         50, "bars after which a position is left, counted from the last bar beyond the level", unit="bars", minimum=1
     )
-    allow_short: bool = param(False, "go short above high")
+    allow_short: bool = param(False, "go short above high", direction="wider_is_looser")
 
     def __post_init__(self) -> None:
         check_fields(self)

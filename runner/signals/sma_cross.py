@@ -30,7 +30,9 @@ class SmaCross:
 
     fast: int = param(20, "bars in the fast average", unit="bars", minimum=1, maximum=10_000)
     slow: int = param(50, "bars in the slow average", unit="bars", minimum=2, maximum=10_000)
-    allow_short: bool = param(False, "go short while the fast average is below the slow one")
+    allow_short: bool = param(
+        False, "go short while the fast average is below the slow one", direction="wider_is_looser"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

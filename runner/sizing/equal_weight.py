@@ -28,7 +28,8 @@ class EqualWeight:
         "hold at most so many instruments, those with the strongest scores, ties in the order of the universe",
         unit="instruments",
         minimum=1,
-        direction="smaller_is_tighter",
+        # Fewer names are no less risk: what is there is shared by them, and with fixed shares each gets more.
+        direction="wider_is_looser",
     )
     gross: float = param(
         1.0,
@@ -43,6 +44,7 @@ class EqualWeight:
         "active: equity is shared by the instruments held now; universe: every instrument of the universe has its "
         "fixed share (of max_names when given), and equity of those not held stays in cash",
         choices=("active", "universe"),
+        direction="wider_is_looser",
     )
 
     def __post_init__(self) -> None:
@@ -59,7 +61,8 @@ class EqualWeight:
     def bounds(self, instruments: int | None, params: SizingParams) -> WeightBounds:
         counts = [count for count in (instruments, self.max_names) if count is not None]
         share = self.gross / max(1, min(counts)) if counts else None
-        return WeightBounds(largest=share if self.share_of == "universe" else self.gross, smallest=share)
+        largest = share if self.share_of == "universe" else self.gross
+        return WeightBounds(largest=largest, smallest=share, gross=self.gross)
 
     def check(self, symbols: Collection[str], params: SizingParams) -> None:
         """Any symbols and parameters do."""

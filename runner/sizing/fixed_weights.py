@@ -30,6 +30,7 @@ class FixedWeights:
         unit="fraction of strategy equity",
         minimum=-10,
         maximum=10,
+        direction="smaller_is_tighter",
     )
     max_leverage: float = param(
         1.0,
@@ -55,7 +56,7 @@ class FixedWeights:
 
     def bounds(self, instruments: int | None, params: SizingParams) -> WeightBounds:
         sizes = [abs(weight) for weight in self.weights.values() if weight]
-        return WeightBounds(largest=max(sizes, default=0.0), smallest=min(sizes, default=0.0))
+        return WeightBounds(largest=max(sizes, default=0.0), smallest=min(sizes, default=0.0), gross=sum(sizes))
 
     def check(self, symbols: Collection[str], params: SizingParams) -> None:
         for symbol in self.weights:

@@ -36,6 +36,7 @@ class RiskPerTrade:
         "stop_loss",
         "where the distance comes from: the strategy's stop_loss, or the average true range",
         choices=("stop_loss", "atr"),
+        direction="wider_is_looser",
     )
     atr_window: int = param(14, "bars of the average true range", unit="bars", minimum=2, maximum=1_000)
     atr_mult: float = param(
@@ -63,10 +64,11 @@ class RiskPerTrade:
 
     def bounds(self, instruments: int | None, params: SizingParams) -> WeightBounds:
         if self.stop != "stop_loss" or params.stop_loss <= 0.0:
-            return WeightBounds(largest=self.max_leverage)
+            return WeightBounds(largest=self.max_leverage, gross=self.max_leverage)
         weight = params.risk_per_trade / params.stop_loss
         crowded = self.max_leverage / instruments if instruments else 0.0
-        return WeightBounds(largest=min(self.max_leverage, weight), smallest=min(weight, crowded))
+        gross = self.max_leverage if instruments is None else min(self.max_leverage, instruments * weight)
+        return WeightBounds(largest=min(self.max_leverage, weight), smallest=min(weight, crowded), gross=gross)
 
     def check(self, symbols: Collection[str], params: SizingParams) -> None:
         if self.stop == "stop_loss" and params.stop_loss <= 0.0:

@@ -58,7 +58,12 @@ class VolatilityTarget:
         direction="larger_is_tighter",
     )
     bars_per_year: float = param(
-        252.0, "bars in a year; 252 for daily bars, 19656 for 5 minutes of a US session", unit="bars", minimum=1
+        252.0,
+        "bars in a year; 252 for daily bars, 19656 for 5 minutes of a US session",
+        unit="bars",
+        minimum=1,
+        # The more, the larger the volatility that is measured, and the smaller the weights.
+        direction="larger_is_tighter",
     )
 
     def __post_init__(self) -> None:
@@ -69,7 +74,8 @@ class VolatilityTarget:
         return self.window + 1
 
     def bounds(self, instruments: int | None, params: SizingParams) -> WeightBounds:
-        return WeightBounds(largest=min(self.max_leverage, self.annual_vol / self.min_vol))
+        most = min(self.max_leverage, self.annual_vol / self.min_vol)
+        return WeightBounds(largest=most, gross=most)
 
     def check(self, symbols: Collection[str], params: SizingParams) -> None:
         """Any symbols and parameters do."""

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import time, timedelta
 from enum import StrEnum
+from functools import cached_property
 from pathlib import PurePath
 from typing import Any, TypeAlias
 
@@ -25,6 +26,7 @@ from runner.model.annotations import APPLY, Apply
 from runner.model.instruments import InstrumentQuery
 from runner.spec.calendars import HOURS, own_name
 from runner.spec.fields import Schema
+from runner.spec.reach import can_be_larger, has_new_side, turns_to_new_side
 from runner.spec.schema import strategy_schema
 from runner.spec.spec import ScheduleSpec, StrategySpec
 from runner.spec.times import TimeRef
@@ -32,6 +34,8 @@ from runner.spec.times import TimeRef
 Effective: TypeAlias = Mapping[str, Any]
 """Dotted path → plain value, as JSON would hold it."""
 
+WIDER = "wider_is_looser"
+"""The declared direction of what is judged by what the strategy can come to."""
 APPLY_ORDER: tuple[Apply, ...] = tuple(APPLY)
 """Weakest first: what a change needs is what the strongest of its fields needs."""
 
@@ -65,7 +69,10 @@ def strongest(found: Sequence[FieldChange]) -> Apply:
 
 def direction_of(found: Sequence[FieldChange]) -> Direction:
     """Of a whole change: looser as soon as one field is, since a change is applied as a whole or not at all."""
-    directions = {change.direction for change in found}
+    return _whole({change.direction for change in found})
+
+
+def _whole(directions: Collection[Direction]) -> Direction:
     if Direction.LOOSER in directions:
         return Direction.LOOSER
     return Direction.TIGHTER if Direction.TIGHTER in directions else Direction.NEUTRAL
@@ -172,7 +179,7 @@ def changes(old: StrategySpec, new: StrategySpec) -> tuple[FieldChange, ...]:
         stays = path in before and path in after
         if before.get(path) != after.get(path) or not stays:
             found.append(judge.change(path, before.get(path), after.get(path), stays=stays))
-    return tuple(found)
+    return judge.with_causes(found)
 
 
 class _Judge:
@@ -181,6 +188,20 @@ class _Judge:
     def __init__(self, old: StrategySpec, new: StrategySpec) -> None:
         self._old, self._new = old, new
         self._before, self._after = _infos(old), _infos(new)
+
+    @cached_property
+    def _weights_widen(self) -> bool | None:
+        """Whether the sizing can come to larger weights or to another side; None when nobody says."""
+        found = (can_be_larger(self._old, self._new), turns_to_new_side(self._old, self._new))
+        return True if True in found else None if None in found else False
+
+    @cached_property
+    def _scores_widen(self) -> bool | None:
+        """The same of what signals and combine want."""
+        return has_new_side(self._old, self._new)
+
+    def _widens(self, path: str) -> bool | None:
+        return self._weights_widen if path.startswith("sizing.") else self._scores_widen
 
     def change(self, path: str, old: Any, new: Any, *, stays: bool) -> FieldChange:
         """`stays`: the field is there in both versions."""
@@ -194,17 +215,43 @@ class _Judge:
         if path in _TIMES:
             return "live", _TIMES[path](self._old.schedule, self._new.schedule)
         if path.endswith(".use") and not stays:
-            return judged_by(_field(path.split(".")[0]), old is not None, new is not None)
+            return self._declared(path, _field(path.split(".")[0]), old is not None, new is not None)
         before, after = self._before.get(path), self._after.get(path)
         info = after or before or _PARAMS.get(path)
         if info is None:
-            apply, direction = judged_by(_field(path), old, new)
+            apply, direction = self._declared(path, _field(path), old, new)
             comes_along = not stays and path in ("universe.max_symbols", "universe.defaults")
             return apply, Direction.NEUTRAL if comes_along else direction
         if not stays or (before and after and before.direction != after.direction):
             # Of a block that came, went or is another one: only settings that mean the same can be compared.
             return info.apply, Direction.NEUTRAL
+        if info.direction == WIDER:
+            return info.apply, self._wider(path)
         return info.apply, by_size(info.direction, old, new, zero_is_off=info.zero_is_off)
+
+    def _declared(self, path: str, field: Schema, old: Any, new: Any) -> tuple[Apply, Direction]:
+        apply, direction = judged_by(field, old, new)
+        return apply, self._wider(path) if field.get("x-runner", {}).get("direction") == WIDER else direction
+
+    def _wider(self, path: str) -> Direction:
+        return Direction.NEUTRAL if self._widens(path) is False else Direction.LOOSER
+
+    def with_causes(self, found: Sequence[FieldChange]) -> tuple[FieldChange, ...]:
+        """Where a strategy is known to come to more and no field accounts for it, those that declare no direction do:
+        blocks of other packages may have such settings."""
+        for sections in (("sizing.",), ("signals.", "combine.")):
+            here = [change for change in found if change.path.startswith(sections)]
+            if not here or any(change.direction is Direction.LOOSER for change in here):
+                continue
+            if self._widens(here[0].path):
+                causes = [change for change in here if self._is_undeclared(change.path)]
+                found = [replace(one, direction=Direction.LOOSER) if one in causes else one for one in found]
+        return tuple(found)
+
+    def _is_undeclared(self, path: str) -> bool:
+        """Whether it is a setting of a block that both versions have, and that says nothing of its direction."""
+        before, after = self._before.get(path), self._after.get(path)
+        return before is not None and after is not None and after.direction is None
 
 
 def _infos(spec: StrategySpec) -> dict[str, ParamInfo]:
@@ -238,10 +285,23 @@ def by_size(declared: str | None, old: Any, new: Any, *, zero_is_off: bool = Fal
     if declared not in ("smaller_is_tighter", "larger_is_tighter"):
         return Direction.NEUTRAL
     sign = 1.0 if declared == "smaller_is_tighter" else -1.0
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return _by_entries(declared, old, new)
     before, after = _size(old, sign, zero_is_off), _size(new, sign, zero_is_off)
     if before is None or after is None or before == after:
         return Direction.NEUTRAL
     return Direction.TIGHTER if after < before else Direction.LOOSER
+
+
+def _by_entries(declared: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Direction:
+    """The direction of a table of weights: of each by its size, as one that is not there is 0, and on another side is
+    another weight."""
+    ways = set()
+    for name in {*old, *new}:
+        before, after = float(old.get(name, 0.0)), float(new.get(name, 0.0))
+        turned = before * after < 0
+        ways.add(Direction.LOOSER if turned else by_size(declared, abs(before), abs(after)))
+    return _whole(ways)
 
 
 def _size(value: Any, sign: float, zero_is_off: bool) -> float | None:

@@ -136,7 +136,7 @@ class Field:
 
     @property
     def tighter(self) -> str:
-        """Which way is tighter, in one word for a table: smaller, larger or never; empty when neither is."""
+        """Which way is tighter, in one word for a table; empty when neither is."""
         return tighter(self.direction)
 
     @property

@@ -200,9 +200,16 @@ def _properties(catalog: Catalog) -> Schema:
         },
         "universe": _universe(),
         "bars": _bars(),
-        "signals": _named_blocks(catalog, Kind.SIGNAL, "The signals, each under an id of your own."),
-        "combine": _block(catalog, Kind.COMBINE, None) | {"description": "How several signals become one score."},
-        "sizing": _block(catalog, Kind.SIZING, None)
+        "signals": _named_blocks(
+            catalog,
+            Kind.SIGNAL,
+            "The signals, each under an id of your own.",
+            section="wider_is_looser",
+            use="wider_is_looser",
+        ),
+        "combine": _block(catalog, Kind.COMBINE, "wider_is_looser")
+        | {"description": "How several signals become one score."},
+        "sizing": _block(catalog, Kind.SIZING, "wider_is_looser")
         | {"description": "How scores become weights: fractions of the strategy's equity."},
         "exits": _named_blocks(
             catalog,

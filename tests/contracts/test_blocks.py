@@ -238,6 +238,7 @@ def test_a_block_keeps_to_the_sides_and_sizes_it_names(kind: Kind, name: str, ch
         weights = np.abs(block.compute(panel, full, PARAMS))[warmup_of(kind, block) :]
         bounds = block.bounds(len(SYMBOLS), PARAMS)
         assert bounds.largest is not None and weights.max() <= bounds.largest * (1 + 1e-9)
+        assert bounds.gross is not None and weights.sum(axis=1).max() <= bounds.gross * (1 + 1e-9)
         if bounds.smallest is not None:
             assert weights[weights > 0].min() >= bounds.smallest * (1 - 1e-9)
     if isinstance(block, Limited) and block.most_held is not None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from runner.blocks import Kind, WeightBounds, param
 from runner.spec.changes import Direction, changes, direction_of, effective, strongest
 from runner.spec.folder import load_text
+from runner.spec.reach import bounds_of
 from runner.spec.spec import StrategySpec
 
 BASE = """spec: 1
@@ -125,6 +130,24 @@ def test_a_symbol_that_is_described_differently_is_another_one() -> None:
 
 STOCKS = {"library": "us_stocks"}
 FUTURES = STOCKS | {"defaults": {"sec_type": "FUT", "exchange": "CME", "expiry": "202612"}}
+
+
+def equal(**settings: object) -> dict[str, object]:
+    return {"use": "equal_weight", "with": settings}
+
+
+def volatility(**settings: object) -> dict[str, object]:
+    return {"use": "volatility_target", "with": settings}
+
+
+def table(**weights: float) -> dict[str, object]:
+    return {"use": "fixed_weights", "with": {"weights": weights}}
+
+
+def signal(use: str, name: str = "trend", **settings: object) -> dict[str, object]:
+    return {name: {"use": use, "with": settings}}
+
+
 XNYS = {"calendar": "XNYS"}
 WINDOW = {"window": ["10:00", "15:00"]}
 CHANDELIER = {"slow": {"use": "chandelier"}}
@@ -148,6 +171,28 @@ ACROSS = [
     ("schedule", XNYS, {"calendar": "XLON"}, "neutral", "neutral"),
     ("schedule", XNYS | WINDOW, {"calendar": "XLON", "window": ["12:00", "12:30"]}, "looser", "looser"),
     ("schedule", XNYS, {"calendar": "XLON"} | WINDOW, "tighter", "looser"),
+    # Another sizing: by the weights that the two can come to.
+    ("sizing", equal(gross=0.2), volatility(annual_vol=5, max_leverage=10), "looser", "neutral"),
+    ("sizing", equal(), volatility(), "neutral", "neutral"),
+    ("sizing", equal(), volatility(max_leverage=1.1), "looser", "neutral"),
+    ("sizing", equal(), table(AAPL=0.5, MSFT=0.1), "neutral", "looser"),
+    ("sizing", equal(), table(AAPL=-0.5), "looser", "looser"),  # short, or 1.0 in place of 0.5
+    ("sizing", volatility(max_leverage=2), {"use": "risk_per_trade"}, "tighter", "looser"),  # max_leverage is both's
+    ("sizing", equal(share_of="universe"), equal(), "looser", "neutral"),  # 0.5 each, 1.0 in one of them
+    ("sizing", equal(max_names=10), equal(max_names=1), "neutral", "neutral"),
+    ("sizing", equal(share_of="universe"), equal(share_of="universe", max_names=1), "looser", "neutral"),
+    ("sizing", {"use": "risk_per_trade"}, {"use": "risk_per_trade", "with": {"stop": "atr"}}, "looser", "neutral"),
+    ("sizing", volatility(bars_per_year=252), volatility(bars_per_year=12), "looser", "tighter"),
+    ("sizing", table(AAPL=0.1), table(AAPL=1), "looser", "tighter"),
+    ("sizing", table(AAPL=0.1), table(AAPL=0.05, MSFT=0.01), "looser", "looser"),
+    ("sizing", table(AAPL=0.1, MSFT=-0.2), table(AAPL=0.1), "tighter", "looser"),
+    ("sizing", table(AAPL=0.1), table(AAPL=-0.05), "looser", "looser"),
+    # Other signals: by the sides that their score can have.
+    ("signals", signal("sma_cross"), signal("momentum", lookback=60), "neutral", "neutral"),
+    ("signals", signal("sma_cross"), signal("sma_cross", allow_short=True), "looser", "neutral"),
+    ("signals", signal("sma_cross"), signal("sma_cross") | signal("rsi", "b", period=5), "neutral", "neutral"),
+    ("signals", signal("sma_cross"), signal("sma_cross") | signal("rsi", "b", period=5, allow_short=True),
+     "looser", "neutral"),
     ("exits", None, CHANDELIER, "tighter", "looser"),
     ("exits", CHANDELIER, {"quick": {"use": "chandelier"}}, "looser", "looser"),
 ]  # fmt: skip
@@ -155,7 +200,8 @@ ACROSS = [
 
 @pytest.mark.parametrize(("key", "before", "after", "there", "back"), ACROSS)
 def test_there_and_back(key: str, before: object, after: object, there: str, back: str) -> None:
-    old, new = (spec_of(*([] if value is None else [(key, value)])) for value in (before, after))
+    first = ("combine", {"use": "first"})
+    old, new = (spec_of(first, *([] if value is None else [(key, value)])) for value in (before, after))
     assert (direction_of(changes(old, new)), direction_of(changes(new, old))) == (there, back)
 
 
@@ -169,6 +215,83 @@ def test_the_settings_of_a_block_that_comes_or_goes_have_no_direction_of_their_o
     old, new = spec_of(), spec_of(changed)
     for found in (changes(old, new), changes(new, old)):
         assert found and all(c.direction is Direction.NEUTRAL for c in found if ".with." in c.path), found
+
+
+SIZINGS = st.one_of(
+    st.builds(
+        equal,
+        gross=st.sampled_from([0.1, 0.5, 1, 3]),
+        max_names=st.sampled_from([None, 1, 2]),
+        share_of=st.sampled_from(["active", "universe"]),
+    ),
+    st.builds(volatility, annual_vol=st.sampled_from([0.01, 0.15, 5]), max_leverage=st.sampled_from([0.5, 1, 10])),
+    st.builds(table, AAPL=st.sampled_from([0.1, 0.5, -0.5]), MSFT=st.sampled_from([0.1, 0.4])),
+    st.builds(
+        lambda **settings: {"use": "risk_per_trade", "with": settings},
+        stop=st.sampled_from(["stop_loss", "atr"]),
+        max_leverage=st.sampled_from([0.5, 1, 10]),
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(SIZINGS, SIZINGS, st.sampled_from([0.01, 0.05]), st.sampled_from([0.01, 0.05]))
+def test_whatever_can_come_to_larger_weights_is_looser(
+    before: dict[str, object], after: dict[str, object], stop: float, other_stop: float
+) -> None:
+    old = spec_of(("sizing", before), ("params.stop_loss", stop))
+    new = spec_of(("sizing", after), ("params.stop_loss", other_stop))
+    was, is_now = bounds_of(old), bounds_of(new)
+    assert was.largest and is_now.largest and was.gross and is_now.gross
+    if before["use"] != after["use"] and (is_now.largest > 1.001 * was.largest or is_now.gross > 1.001 * was.gross):
+        assert direction_of(changes(old, new)) is Direction.LOOSER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """A sizing of another package, which says nothing of which way `lean` and `calm` go."""
+
+    name: ClassVar[str] = "foreign"
+    lean: float = param(0.1, "how large its weights are")
+    calm: float = param(0.1, "something else")
+
+    @property
+    def warmup(self) -> int:
+        return 1
+
+
+class Bounding(Foreign):
+    def bounds(self, instruments: int | None, params: Any) -> WeightBounds:
+        return WeightBounds(largest=self.lean, gross=self.lean)
+
+
+class Failing(Foreign):
+    def bounds(self, instruments: int | None, params: Any) -> WeightBounds:
+        raise ZeroDivisionError
+
+
+def sized_by(sizing: Any) -> StrategySpec:
+    return dataclasses.replace(spec_of(), sizing=sizing, plugged_in={(Kind.SIZING, "acme:foreign"): type(sizing)})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "direction"),
+    [
+        (sized_by(Bounding(lean=0.5)), sized_by(Bounding(lean=0.1)), "neutral"),
+        (sized_by(Bounding(lean=0.1)), sized_by(Bounding(lean=0.5)), "looser"),
+        (sized_by(Bounding(lean=0.5, calm=1)), sized_by(Bounding(lean=0.5, calm=2)), "neutral"),
+        (sized_by(Foreign(lean=0.1)), sized_by(Foreign(lean=0.5)), "neutral"),  # nobody can tell
+        (spec_of(), sized_by(Bounding(lean=0.5)), "neutral"),
+        (spec_of(), sized_by(Bounding(lean=1.5)), "looser"),
+        (spec_of(), sized_by(Foreign()), "looser"),
+        (spec_of(), sized_by(Failing()), "looser"),
+        (sized_by(Foreign()), spec_of(), "looser"),
+    ],
+)
+def test_a_sizing_of_another_package_is_judged_by_what_it_says_of_itself(
+    old: StrategySpec, new: StrategySpec, direction: str
+) -> None:
+    assert direction_of(changes(old, new)) == direction
 
 
 def test_one_looser_field_makes_the_whole_change_looser() -> None:

@@ -42,8 +42,9 @@ class CappedEqualWeight:
         """Any universe will do."""
 
     def bounds(self, instruments: int | None, params: SizingParams) -> WeightBounds:
-        """So that a max_position_size above the cap is known never to act."""
-        return WeightBounds(largest=self.cap)
+        """So that a max_position_size above the cap is known never to act, and another sizing in the place of this one
+        is held when it can come to more."""
+        return WeightBounds(largest=self.cap, gross=1.0 if instruments is None else min(1.0, instruments * self.cap))
 
     def compute(self, panel: Panel, scores: FloatArray, params: SizingParams) -> FloatArray:
         wanted = np.nan_to_num(np.abs(scores)) > 0.0

@@ -73,7 +73,7 @@ def test_signals_and_combine_count_at_the_next_decision(
     [
         ("GROSS", "{use: equal_weight, with: {gross: 1.0}}", "{use: equal_weight, with: {gross: 0.5}}", "tighter"),
         ("MORE2", "{use: equal_weight, with: {gross: 0.5}}", "{use: equal_weight, with: {gross: 1.0}}", "looser"),
-        ("TABLE", BOTH, "{use: fixed_weights, with: {weights: {CALM: 0.25, FLAT: 0.25}}}", "neutral"),
+        ("TABLE", BOTH, "{use: fixed_weights, with: {weights: {CALM: 0.25, FLAT: 0.25}}}", "tighter"),
     ],
 )
 def test_sizing_counts_at_the_next_decision(
