@@ -119,7 +119,8 @@ class BaseParams:
     )
     stop_loss: float = param(
         0.0,
-        "adverse move from the entry price that closes the position (0 = off)",
+        "adverse move from the entry price that closes the position (0 = off); to make it smaller is not tighter under "
+        "a sizing that then makes larger positions, such as risk_per_trade",
         unit="fraction of entry price",
         minimum=0,
         maximum=1,

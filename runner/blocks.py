@@ -172,6 +172,15 @@ class Bounded(Protocol):
 
 
 @runtime_checkable
+class StopSized(Protocol):
+    """A sizing that says whether its weights depend on `params.stop_loss`, and grow as that becomes smaller. Where they
+    do, a nearer stop is no lesser risk. Of one that does not say, nobody knows."""
+
+    @property
+    def sized_by_stop(self) -> bool: ...
+
+
+@runtime_checkable
 class Limited(Protocol):
     """A signal or sizing that holds so many instruments at most; None for all."""
 

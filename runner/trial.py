@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from runner.blocks import Bounded, Kind, Limited, Sided, SizingParams, WeightBounds
+from runner.blocks import Bounded, Kind, Limited, Sided, SizingParams, StopSized, WeightBounds
 from runner.model.panel import FloatArray, Panel
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
@@ -96,6 +96,7 @@ def broken_promises(
         _hindsight(ask, block, panel, whole),
         _memory(ask, block, panel, whole, warmup),
         _gaps(ask, block, panel),
+        _stop(ask, block, panel, whole),
     ]
     return tuple(phrase for phrase in found if phrase)
 
@@ -187,6 +188,17 @@ def _beginning(kind: Kind, answer: Answer, warmup: int) -> str:
         late = int(np.argmax(np.isnan(values).any(axis=1)[first:])) + warmup
         return f"has no {what} at bar {late} of an instrument that has them all; its warm-up is {warmup}"
     return ""
+
+
+def _stop(ask: _Ask, block: Any, panel: Panel, whole: Answer) -> str:
+    """A nearer stop counts as a lesser risk, and is in force at once, when the sizing says that it does not matter."""
+    if ask.kind is not Kind.SIZING or not isinstance(block, StopSized) or block.sized_by_stop:
+        return ""
+    params = ask.params
+    nearer = TrialParams(risk_per_trade=params.risk_per_trade, stop_loss=params.stop_loss / 2)
+    (weights,) = dataclasses.replace(ask, params=nearer)(block, panel)
+    same = np.array_equal(weights, whole[0], equal_nan=True)
+    return "" if same else "says that its weights do not depend on stop_loss, and they do"
 
 
 _PRICES = ("open", "high", "low", "close", "volume")

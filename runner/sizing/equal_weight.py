@@ -22,6 +22,7 @@ class EqualWeight:
 
     name: ClassVar[str] = "equal_weight"
     example: ClassVar[Mapping[str, Any]] = {"max_names": 10}
+    sized_by_stop: ClassVar[bool] = False
 
     max_names: int | None = param(
         None,

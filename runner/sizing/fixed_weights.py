@@ -23,6 +23,7 @@ class FixedWeights:
 
     name: ClassVar[str] = "fixed_weights"
     example: ClassVar[Mapping[str, Any]] = {"weights": {"AAPL": 0.6, "IBM": 0.4}}
+    sized_by_stop: ClassVar[bool] = False
 
     weights: Mapping[str, float] = param(
         REQUIRED,

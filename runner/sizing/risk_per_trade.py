@@ -62,6 +62,10 @@ class RiskPerTrade:
     def warmup(self) -> int:
         return self.atr_window * (1 + SETTLING) + 1 if self.stop == "atr" else 1
 
+    @property
+    def sized_by_stop(self) -> bool:
+        return self.stop == "stop_loss"
+
     def bounds(self, instruments: int | None, params: SizingParams) -> WeightBounds:
         if self.stop != "stop_loss" or params.stop_loss <= 0.0:
             return WeightBounds(largest=self.max_leverage, gross=self.max_leverage)

@@ -31,6 +31,7 @@ class VolatilityTarget:
 
     name: ClassVar[str] = "volatility_target"
     example: ClassVar[Mapping[str, Any]] = {"annual_vol": 0.15, "window": 20, "max_leverage": 1.0}
+    sized_by_stop: ClassVar[bool] = False
 
     annual_vol: float = param(
         0.15,

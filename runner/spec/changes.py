@@ -26,7 +26,7 @@ from runner.model.annotations import APPLY, Apply
 from runner.model.instruments import InstrumentQuery
 from runner.spec.calendars import HOURS, own_name
 from runner.spec.fields import Schema
-from runner.spec.reach import can_be_larger, has_new_side, turns_to_new_side
+from runner.spec.reach import can_be_larger, has_new_side, sized_by_stop, turns_to_new_side
 from runner.spec.schema import strategy_schema
 from runner.spec.spec import ScheduleSpec, StrategySpec
 from runner.spec.times import TimeRef
@@ -34,6 +34,7 @@ from runner.spec.times import TimeRef
 Effective: TypeAlias = Mapping[str, Any]
 """Dotted path → plain value, as JSON would hold it."""
 
+STOP = "params.stop_loss"
 WIDER = "wider_is_looser"
 """The declared direction of what is judged by what the strategy can come to."""
 APPLY_ORDER: tuple[Apply, ...] = tuple(APPLY)
@@ -216,8 +217,10 @@ class _Judge:
             return "live", _TIMES[path](self._old.schedule, self._new.schedule)
         if path.endswith(".use") and not stays:
             return self._declared(path, _field(path.split(".")[0]), old is not None, new is not None)
+        if path in _PARAMS:
+            return _PARAMS[path].apply, direction_of_param(self._new, path, old, new)
         before, after = self._before.get(path), self._after.get(path)
-        info = after or before or _PARAMS.get(path)
+        info = after or before
         if info is None:
             apply, direction = self._declared(path, _field(path), old, new)
             comes_along = not stays and path in ("universe.max_symbols", "universe.defaults")
@@ -260,6 +263,27 @@ def _infos(spec: StrategySpec) -> dict[str, ParamInfo]:
     blocks |= {f"exits.{name}": block for name, block in spec.exits.items()}
     blocks |= {"combine": spec.combine, "sizing": spec.sizing}
     return {f"{path}.with.{info.name}": info for path, block in blocks.items() for info in _params(block)}
+
+
+def direction_of_param(spec: StrategySpec, path: str, old: Any, new: Any) -> Direction:
+    """The direction of a change of `params.…`, or of `enabled`, in a strategy that is otherwise like `spec`.
+
+    A nearer stop is tighter, but under a sizing that makes larger positions of it. Where a sizing does not say whether
+    it does, its bounds tell: they grow, or are not known, and the change is looser, else neither.
+    """
+    if path not in _PARAMS:
+        return judged_by(_field(path), old, new)[1]
+    info = _PARAMS[path]
+    direction = by_size(info.direction, old, new, zero_is_off=info.zero_is_off)
+    if path != STOP or direction is not Direction.TIGHTER or (by_stop := sized_by_stop(spec)) is False:
+        return direction
+    if by_stop:
+        return Direction.LOOSER
+    try:
+        before, after = (replace(spec, params=replace(spec.params, stop_loss=value)) for value in (old, new))
+    except ValueError:  # no stop at all
+        return Direction.LOOSER
+    return Direction.NEUTRAL if can_be_larger(before, after) is False else Direction.LOOSER
 
 
 def judged_by(field: Schema, old: Any, new: Any) -> tuple[Apply, Direction]:

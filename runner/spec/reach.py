@@ -6,10 +6,11 @@ to can be compared.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from runner import plugins
-from runner.blocks import Bounded, SidedSizing, WeightBounds
+from runner.blocks import Bounded, SidedSizing, StopSized, WeightBounds
 from runner.spec.rules.sides import instruments_of
 from runner.spec.spec import StrategySpec
 
@@ -18,25 +19,31 @@ TOLERANCE = 1e-9
 
 
 def bounds_of(spec: StrategySpec) -> WeightBounds:
-    """The weights that its sizing can ask for, with the parameters that are in force; nothing of one that does not say.
+    """The weights that its sizing can ask for, with the parameters that are in force; nothing of one that does not
+    say."""
 
-    A plugged-in sizing is foreign code: one that fails, or takes too long, does not say either.
-    """
-    sizing: Any = spec.sizing
-    if not isinstance(sizing, Bounded):
-        return WeightBounds()
+    def ask(sizing: Any) -> Any:
+        return sizing.bounds(instruments_of(spec.universe), spec.params) if isinstance(sizing, Bounded) else None
 
-    def ask() -> Any:
-        return sizing.bounds(instruments_of(spec.universe), spec.params)
-
-    if type(sizing) not in spec.plugged_in.values():
-        found = ask()
-    else:
-        try:
-            found = plugins.bounded(ask, plugins.CALL_DEADLINE_S)
-        except (Exception, SystemExit):  # whatever foreign code raises
-            return WeightBounds()
+    found = _said(spec, ask)
     return found if isinstance(found, WeightBounds) else WeightBounds()
+
+
+def sized_by_stop(spec: StrategySpec) -> bool | None:
+    """Whether its weights become larger with a smaller `stop_loss`. None when its sizing does not say."""
+    found = _said(spec, lambda sizing: sizing.sized_by_stop if isinstance(sizing, StopSized) else None)
+    return found if isinstance(found, bool) else None
+
+
+def _said(spec: StrategySpec, ask: Callable[[Any], Any]) -> Any:
+    """What a sizing says of itself. A plugged-in one is foreign code: when it fails, or takes too long, it says
+    nothing."""
+    if type(spec.sizing) not in spec.plugged_in.values():
+        return ask(spec.sizing)
+    try:
+        return plugins.bounded(lambda: ask(spec.sizing), plugins.CALL_DEADLINE_S)
+    except (Exception, SystemExit):
+        return None
 
 
 def can_be_larger(old: StrategySpec, new: StrategySpec) -> bool | None:

@@ -241,6 +241,10 @@ def test_a_block_keeps_to_the_sides_and_sizes_it_names(kind: Kind, name: str, ch
         assert bounds.gross is not None and weights.sum(axis=1).max() <= bounds.gross * (1 + 1e-9)
         if bounds.smallest is not None:
             assert weights[weights > 0].min() >= bounds.smallest * (1 - 1e-9)
+    if kind is Kind.SIZING:
+        stops = [BaseParams(stop_loss=stop) for stop in (0.05, 0.01)]
+        far, near = (np.nan_to_num(block.compute(panel, scores_for(panel) / 10, params)) for params in stops)
+        assert block.sized_by_stop == bool((np.abs(near) > np.abs(far)).any())
     if isinstance(block, Limited) and block.most_held is not None:
         held = run(kind, block, panel) != 0.0
         assert np.count_nonzero(held[warmup_of(kind, block) :], axis=1).max() <= block.most_held

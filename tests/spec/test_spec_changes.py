@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from runner.blocks import Kind, WeightBounds, param
-from runner.spec.changes import Direction, changes, direction_of, effective, strongest
+from runner.spec.changes import Direction, changes, direction_of, direction_of_param, effective, strongest
 from runner.spec.folder import load_text
 from runner.spec.reach import bounds_of
 from runner.spec.spec import StrategySpec
@@ -243,7 +243,7 @@ def test_whatever_can_come_to_larger_weights_is_looser(
     new = spec_of(("sizing", after), ("params.stop_loss", other_stop))
     was, is_now = bounds_of(old), bounds_of(new)
     assert was.largest and is_now.largest and was.gross and is_now.gross
-    if before["use"] != after["use"] and (is_now.largest > 1.001 * was.largest or is_now.gross > 1.001 * was.gross):
+    if is_now.largest > 1.001 * was.largest or is_now.gross > 1.001 * was.gross:
         assert direction_of(changes(old, new)) is Direction.LOOSER
 
 
@@ -292,6 +292,51 @@ def test_a_sizing_of_another_package_is_judged_by_what_it_says_of_itself(
     old: StrategySpec, new: StrategySpec, direction: str
 ) -> None:
     assert direction_of(changes(old, new)) == direction
+
+
+class StopReading(Foreign):
+    sized_by_stop: ClassVar[bool] = True
+
+
+class Regardless(Foreign):
+    sized_by_stop: ClassVar[bool] = False
+
+
+class Dividing(Foreign):
+    def bounds(self, instruments: int | None, params: Any) -> WeightBounds:
+        return WeightBounds(largest=self.lean / params.stop_loss, gross=1)
+
+
+RISK = {"use": "risk_per_trade", "with": {"max_leverage": 10}}
+NOT_BY_STOP = {"use": "risk_per_trade", "with": {"stop": "atr"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "nearer", "farther"),
+    [
+        (spec_of(), "tighter", "looser"),
+        (spec_of(("sizing", equal())), "tighter", "looser"),
+        (spec_of(("sizing", table(AAPL=0.5))), "tighter", "looser"),
+        (spec_of(("sizing", NOT_BY_STOP)), "tighter", "looser"),
+        (spec_of(("sizing", RISK)), "looser", "looser"),
+        (sized_by(StopReading()), "looser", "looser"),
+        (sized_by(Regardless()), "tighter", "looser"),
+        (sized_by(Foreign()), "looser", "looser"),  # nobody knows
+        (sized_by(Bounding()), "neutral", "looser"),  # not larger than they could be before
+        (sized_by(Dividing()), "looser", "looser"),
+        (sized_by(Failing()), "looser", "looser"),
+    ],
+)
+def test_a_nearer_stop_is_tighter_unless_positions_become_larger_with_it(
+    spec: StrategySpec, nearer: str, farther: str
+) -> None:
+    for stop, direction in ((0.01, nearer), (0.09, farther), (0, "looser"), (0.05, "neutral")):
+        assert direction_of_param(spec, "params.stop_loss", 0.05, stop) == direction
+        changed = dataclasses.replace(spec, params=dataclasses.replace(spec.params, stop_loss=stop))
+        assert direction_of(changes(spec, changed)) == direction
+    assert direction_of_param(spec, "params.stop_loss", 0.05, -1) != "neutral"  # not usable, and no error
+    assert direction_of_param(spec, "params.risk_per_trade", 0.02, 0.01) == "tighter"
+    assert direction_of_param(spec, "enabled", True, False) == "tighter"
 
 
 def test_one_looser_field_makes_the_whole_change_looser() -> None:

@@ -21,6 +21,7 @@ class CappedEqualWeight:
 
     name: ClassVar[str] = "capped_equal_weight"
     example: ClassVar[Mapping[str, Any]] = {"cap": 0.25}
+    sized_by_stop: ClassVar[bool] = False
 
     cap: float = param(
         0.25,
