@@ -137,6 +137,12 @@ class WeightBounds:
     gross: float | None = None
 
 
+def order_counts(combine: CombineBlock) -> bool:
+    """Whether a combine may answer otherwise when its signals come in another order. It may, unless its class says
+    `ordered = False`."""
+    return getattr(type(combine), "ordered", True) is not False
+
+
 def turned(sides: Sides, weight: float) -> Sides:
     """The sides of a score times `weight`."""
     return frozenset() if weight == 0 else sides if weight > 0 else frozenset(-side for side in sides)

@@ -21,6 +21,7 @@ class AllOf:
 
     name: ClassVar[str] = "all_of"
     example: ClassVar[Mapping[str, Any]] = {}
+    ordered: ClassVar[bool] = False
 
     def check(self, signals: Collection[str]) -> None:
         if not signals:

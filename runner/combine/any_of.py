@@ -21,6 +21,7 @@ class AnyOf:
 
     name: ClassVar[str] = "any_of"
     example: ClassVar[Mapping[str, Any]] = {}
+    ordered: ClassVar[bool] = False
 
     def check(self, signals: Collection[str]) -> None:
         if not signals:

@@ -25,6 +25,7 @@ class Weighted:
 
     name: ClassVar[str] = "weighted"
     example: ClassVar[Mapping[str, Any]] = {"weights": {"trend": 0.7, "momentum": 0.3}, "threshold": 0.5}
+    ordered: ClassVar[bool] = False
 
     weights: Mapping[str, float] = param(
         REQUIRED,

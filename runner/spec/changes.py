@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import time, timedelta
 from enum import StrEnum
@@ -21,7 +21,7 @@ from pathlib import PurePath
 from typing import Any, TypeAlias
 
 from runner.base_params import BaseParams
-from runner.blocks import NotLoaded, ParamInfo, params_of
+from runner.blocks import NotLoaded, ParamInfo, order_counts, params_of
 from runner.model.annotations import APPLY, Apply
 from runner.model.instruments import InstrumentQuery
 from runner.spec.calendars import HOURS, own_name
@@ -180,7 +180,26 @@ def changes(old: StrategySpec, new: StrategySpec) -> tuple[FieldChange, ...]:
         stays = path in before and path in after
         if before.get(path) != after.get(path) or not stays:
             found.append(judge.change(path, before.get(path), after.get(path), stays=stays))
-    return judge.with_causes(found)
+    return judge.with_causes([*found, *_reordered(old, new)])
+
+
+def _reordered(old: StrategySpec, new: StrategySpec) -> Iterator[FieldChange]:
+    """Signals and symbols in another order, where that counts: `first` asks one signal after the other; symbols are
+    traded in their order as far as a budget goes, and the first of them gives the calendar. It lets no strategy risk
+    more."""
+    orders = {"universe.symbols": [[query.symbol for query in spec.universe.instruments] for spec in (old, new)]}
+    if order_counts(new.combine):
+        orders["signals"] = [list(spec.signals) for spec in (old, new)]
+    for path, (before, after) in orders.items():
+        moved = _moved([one for one in before if one in after], [one for one in after if one in before])
+        if moved is not None:
+            yield FieldChange(path=path, old=moved[0], new=moved[1], apply="rebuild", direction=Direction.NEUTRAL)
+
+
+def _moved(before: list[str], after: list[str]) -> tuple[list[str], list[str]] | None:
+    """Of the same things in two orders, the stretch that differs."""
+    moved = [i for i, (one, other) in enumerate(zip(before, after, strict=True)) if one != other]
+    return (before[moved[0] : moved[-1] + 1], after[moved[0] : moved[-1] + 1]) if moved else None
 
 
 class _Judge:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from runner.base_params import BaseParams
-from runner.blocks import EITHER, LONG, Bounded, Kind, Limited, Sided, build, json_schema, params_of
+from runner.blocks import EITHER, LONG, Bounded, Kind, Limited, Sided, build, json_schema, order_counts, params_of
 from runner.catalog import BUILT_IN
 from runner.model.panel import FloatArray, Panel
 from runner.spec.rules.sides import score_sides
@@ -259,6 +259,16 @@ def test_a_combine_makes_no_side_that_its_signals_do_not_have(name: str) -> None
         low = {LONG: 0.0, EITHER: -1.0}
         result = block.compute({"a": np.maximum(rows[0], low[a]), "b": np.maximum(rows[1], low[b])})
         assert set(np.sign(result).ravel()) - {0.0} == set(score)
+
+
+@pytest.mark.parametrize("name", BUILT_IN.blocks(Kind.COMBINE))
+def test_a_combine_says_whether_the_order_of_the_signals_counts(name: str) -> None:
+    names = ("a", "b", "c")
+    cls = BUILT_IN.find(Kind.COMBINE, name)
+    block = build(cls, {"weights": {"a": 1, "b": -2, "c": 3}} if name == "weighted" else {})
+    scores = {name: np.random.default_rng(i).choice([-1.0, 0.0, 1.0, np.nan], (500, 1)) for i, name in enumerate(names)}
+    there, back = block.compute(scores), block.compute(dict(reversed(scores.items())))
+    assert order_counts(block) == (not np.allclose(there, back, equal_nan=True))
 
 
 @dataclass

@@ -123,6 +123,36 @@ def test_the_same_strategy_written_differently_does_not_change() -> None:
     assert strongest(()) == "meta" and direction_of(()) is Direction.NEUTRAL
 
 
+@pytest.mark.parametrize(
+    ("combine", "counts"),
+    [
+        ({"use": "first"}, True),
+        ({"use": "all_of"}, False),
+        ({"use": "any_of"}, False),
+        ({"use": "weighted", "with": {"weights": {"a": 1, "b": 2, "c": 3}}}, False),
+    ],
+)
+def test_signals_in_another_order_are_a_change_where_it_counts(combine: object, counts: bool) -> None:
+    specs = [
+        spec_of(("signals", {name: {"use": "sma_cross"} for name in names}), ("combine", combine))
+        for names in ("abc", "acb")
+    ]
+    for old, new in (specs, reversed(specs)):
+        found = [(change.path, change.apply, change.direction) for change in changes(old, new)]
+        assert found == ([("signals", "rebuild", "neutral")] if counts else [])
+    if counts:
+        assert str(changes(*specs)[0]) == "signals [b, c] → [c, b]"
+
+
+def test_symbols_in_another_order_are_a_change_beside_those_that_come_and_go() -> None:
+    old, new = spec_of(("universe", "A, B, C, D")), spec_of(("universe", "A, D, E, C"))
+    found = {change.path: change for change in changes(old, new)}
+    assert set(found) == {"universe.symbols[B]", "universe.symbols[E]", "universe.symbols"}
+    one = found["universe.symbols"]
+    assert (str(one), one.apply, one.direction) == ("universe.symbols [C, D] → [D, C]", "rebuild", "neutral")
+    assert changes(old, spec_of(("universe", ["A", "B", "C", "D"]))) == ()
+
+
 def test_a_symbol_that_is_described_differently_is_another_one() -> None:
     found = changes(spec_of(), spec_of(("universe.symbols", ["AAPL", {"symbol": "MSFT", "exchange": "ISLAND"}])))
     assert [(change.path, change.direction) for change in found] == [("universe.symbols[MSFT]", "looser")]

@@ -102,3 +102,27 @@ def test_another_sizing_takes_the_place_of_one(desk: Desk, at_work: Any) -> None
     assert (one.held, one.resting, one.since(orders)) == (held, resting, [])
     desk.run_to("11:00")
     assert one.resting == {"FLAT": pytest.approx(2000, rel=0.05)}  # a fifth of the equity
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        (
+            "ORDER",
+            {"signals": f"{{m: {HOLD}, n: {ANY}}}", "combine": "{use: first}"},
+            {"signals": f"{{n: {ANY}, m: {HOLD}}}"},
+        ),
+        ("SYMBOLS", {"universe": "[CALM, FLAT]"}, {"universe": "[FLAT, CALM]"}),
+    ],
+)
+def test_another_order_is_taken_over(
+    desk: Desk, at_work: Any, name: str, before: dict[str, str], after: dict[str, str]
+) -> None:
+    one = at_work(name, **before)
+    held, resting, generation = one.held, one.resting, one.generation
+    desk.edit(name, **after)
+    one.took_over("rebuild", "neutral")
+    assert one.generation == generation + 1
+    assert (one.held, one.resting) == (held, resting)
+    runs = one.version.spec.signals if name == "ORDER" else [one.symbol for one in one.version.universe]
+    assert list(runs) == (["n", "m"] if name == "ORDER" else ["FLAT", "CALM"])
