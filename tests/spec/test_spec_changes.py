@@ -12,7 +12,8 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from runner.blocks import Kind, WeightBounds, param
+from runner.base_params import BaseParams
+from runner.blocks import Kind, WeightBounds, param, params_of
 from runner.spec.changes import Direction, changes, direction_of, direction_of_param, effective, strongest
 from runner.spec.folder import load_text
 from runner.spec.reach import bounds_of
@@ -367,6 +368,12 @@ def test_a_nearer_stop_is_tighter_unless_positions_become_larger_with_it(
     assert direction_of_param(spec, "params.stop_loss", 0.05, -1) != "neutral"  # not usable, and no error
     assert direction_of_param(spec, "params.risk_per_trade", 0.02, 0.01) == "tighter"
     assert direction_of_param(spec, "enabled", True, False) == "tighter"
+
+
+def test_what_a_tightening_enforces_before_the_rest_of_it_can_only_lessen_risk() -> None:
+    """The parameters of a change that is tighter as a whole are in force at once, those without a direction too. What
+    the gate asks has one; a file has its universe elsewhere, and the gate does not ask for the target."""
+    assert {info.name for info in params_of(BaseParams) if info.direction is None} == {"universe", "take_profit"}
 
 
 def test_one_looser_field_makes_the_whole_change_looser() -> None:

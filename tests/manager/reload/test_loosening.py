@@ -78,6 +78,41 @@ def test_only_what_loosens_is_held(desk: Desk, begin: Any, name: str, edit: dict
     assert (one.stored.generation, one.row["generations"]) == (1, {"file": 2, "store": 1, "running": 1})
 
 
+BY_STOP = "{use: risk_per_trade, with: {max_leverage: 10}}"
+DAY = "{calendar: XNYS, flatten_at: close-5m}"
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "edit", "held"),
+    [
+        ("XSIZE", {"sizing": "{use: equal_weight, with: {gross: 0.2}}"},
+         {"sizing": "{use: volatility_target, with: {annual_vol: 5, max_leverage: 10, window: 2}}"},
+         "loosens sizing.use equal_weight → volatility_target"),
+        ("XCALM", {"sizing": "{use: equal_weight}"},
+         {"sizing": "{use: fixed_weights, with: {weights: {CALM: 0.5, FLAT: 0.1}}}"}, ""),
+        ("XLIB", {"universe": "[CALM]"}, {"universe": "{library: everything}"},
+         "loosens universe.library – → everything"),
+        ("XSTOP", {"sizing": BY_STOP, "params": params(stop_loss=0.1)}, {"params": params(stop_loss=0.01)},
+         "loosens params.stop_loss 0.1 → 0.01"),
+        ("XNIGHT", {"schedule": DAY}, {"schedule": "{calendar: XNYS}"}, "loosens schedule.flatten_at close-5m → –"),
+        ("XSHORT", {"signals": "{up: {use: sma_cross, with: {fast: 1, slow: 2}}}"},
+         {"signals": "{up: {use: sma_cross, with: {fast: 1, slow: 2, allow_short: true}}}"},
+         "loosens signals.up.with.allow_short false → true"),
+    ],
+)  # fmt: skip
+def test_what_can_come_to_more_is_held(
+    desk: Desk, begin: Any, name: str, before: dict[str, str], edit: dict[str, str], held: str
+) -> None:
+    one = begin(name, **({"params": params()} | before))
+    version = one.version
+    desk.edit(name, **edit)
+    if held:
+        assert (one.state, one.generation) == ("held", 1) and one.version is version
+        assert one.text.startswith(held)
+    else:
+        one.took_over("rebuild", "neutral")
+
+
 def test_an_approved_version_runs_and_says_who_let_it(desk: Desk, trading: Any) -> None:
     one = trading("YES")
     orders = one.orders
