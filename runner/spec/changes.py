@@ -300,7 +300,7 @@ def direction_of_param(spec: StrategySpec, path: str, old: Any, new: Any) -> Dir
         return Direction.LOOSER
     try:
         before, after = (replace(spec, params=replace(spec.params, stop_loss=value)) for value in (old, new))
-    except ValueError:  # no stop at all
+    except (ValueError, OverflowError):  # no stop at all
         return Direction.LOOSER
     return Direction.NEUTRAL if can_be_larger(before, after) is False else Direction.LOOSER
 
@@ -327,7 +327,7 @@ def by_size(declared: str | None, old: Any, new: Any, *, zero_is_off: bool = Fal
         return Direction.NEUTRAL if old == new else Direction.LOOSER
     if declared not in ("smaller_is_tighter", "larger_is_tighter"):
         return Direction.NEUTRAL
-    sign = 1.0 if declared == "smaller_is_tighter" else -1.0
+    sign = 1 if declared == "smaller_is_tighter" else -1
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return _by_entries(declared, old, new)
     before, after = _size(old, sign, zero_is_off), _size(new, sign, zero_is_off)
@@ -347,11 +347,12 @@ def _by_entries(declared: str, old: Mapping[str, Any], new: Mapping[str, Any]) -
     return _whole(ways)
 
 
-def _size(value: Any, sign: float, zero_is_off: bool) -> float | None:
-    """What a value allows, larger being looser; None for what has no size."""
+def _size(value: Any, sign: int, zero_is_off: bool) -> float | None:
+    """What a value allows, larger being looser; None for what has no size. A whole number may be larger than any
+    float."""
     if value is None or (zero_is_off and value == 0):
         return math.inf
-    return sign * float(value) if isinstance(value, int | float) else None
+    return sign * value if isinstance(value, int | float) else None
 
 
 # ---------------------------------------------------------------------------------------------------- times of a day

@@ -365,7 +365,9 @@ def test_a_nearer_stop_is_tighter_unless_positions_become_larger_with_it(
         assert direction_of_param(spec, "params.stop_loss", 0.05, stop) == direction
         changed = dataclasses.replace(spec, params=dataclasses.replace(spec.params, stop_loss=stop))
         assert direction_of(changes(spec, changed)) == direction
-    assert direction_of_param(spec, "params.stop_loss", 0.05, -1) != "neutral"  # not usable, and no error
+    for unusable in (-1, -(10**400)):
+        assert direction_of_param(spec, "params.stop_loss", 0.05, unusable) != "neutral"  # and no error
+    assert direction_of_param(spec, "params.stop_loss", 0.05, 10**400) == "looser"
     assert direction_of_param(spec, "params.risk_per_trade", 0.02, 0.01) == "tighter"
     assert direction_of_param(spec, "enabled", True, False) == "tighter"
 
