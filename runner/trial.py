@@ -164,7 +164,9 @@ def _claims(kind: Kind, block: Any, answer: Answer, instruments: int, params: Si
     return ""
 
 
-def _bounds(said: WeightBounds, sizes: FloatArray) -> str:
+def _bounds(said: Any, sizes: FloatArray) -> str:
+    if not isinstance(said, WeightBounds):
+        return f"says bounds that are no WeightBounds: {type(said).__name__}"
     for what, bound, found in (
         ("a weight", said.largest, sizes.max(initial=0.0)),
         ("the sum of the weights", said.gross, sizes.sum(axis=1).max(initial=0.0)),
@@ -194,9 +196,13 @@ def _stop(ask: _Ask, block: Any, panel: Panel, whole: Answer) -> str:
     """A nearer stop counts as a lesser risk, and is in force at once, when the sizing says that it does not matter."""
     if ask.kind is not Kind.SIZING or not isinstance(block, StopSized) or block.sized_by_stop:
         return ""
-    params = ask.params
-    nearer = TrialParams(risk_per_trade=params.risk_per_trade, stop_loss=params.stop_loss / 2)
-    (weights,) = dataclasses.replace(ask, params=nearer)(block, panel)
+    params: Any = ask.params
+    nearer = params.stop_loss / 2
+    if dataclasses.is_dataclass(params):
+        params = dataclasses.replace(params, stop_loss=nearer)  # type: ignore[type-var]
+    else:
+        params = TrialParams(risk_per_trade=params.risk_per_trade, stop_loss=nearer)
+    (weights,) = dataclasses.replace(ask, params=params)(block, panel)
     same = np.array_equal(weights, whole[0], equal_nan=True)
     return "" if same else "says that its weights do not depend on stop_loss, and they do"
 

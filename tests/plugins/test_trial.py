@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from runner.blocks import Kind
+from runner.blocks import Kind, WeightBounds
 from runner.model.panel import FloatArray, Panel
 from runner.trial import SYMBOLS, broken_promises, sample_panel
 
@@ -106,6 +106,37 @@ def test_a_signal_is_held_to_what_it_says_about_itself() -> None:
     assert said == "says that its scores have the signs [1], and has [-1, 1]"
     (said,) = broken_promises(Kind.SIGNAL, Claims(momentum, most_held=2))
     assert said == "says that it holds 2 instruments at most, and holds 4"
+
+
+@dataclass(frozen=True)
+class Sizes(Made):
+    """A sizing that says something about itself."""
+
+    said: Any = None
+    sized_by_stop: bool = True
+
+    def bounds(self, instruments: int | None, params: Any) -> Any:
+        return self.said
+
+
+def by_stop(panel: Panel, scores: FloatArray, params: Any) -> FloatArray:
+    return warm(0.25 * np.sign(scores) * 0.05 / params.stop_loss)
+
+
+@pytest.mark.parametrize(
+    ("said", "sized_by_stop", "phrase"),
+    [
+        (WeightBounds(), True, None),
+        (WeightBounds(largest=0.25, gross=1.0), True, None),
+        (WeightBounds(largest=0.2), True, "says that a weight is at most 0.2, and it is 0.25"),
+        (WeightBounds(gross=0.9), True, "says that the sum of the weights is at most 0.9, and it is 1"),
+        (0.25, True, "says bounds that are no WeightBounds: float"),
+        (WeightBounds(), False, "says that its weights do not depend on stop_loss, and they do"),
+    ],
+)
+def test_a_sizing_is_held_to_what_it_says_about_itself(said: Any, sized_by_stop: bool, phrase: str | None) -> None:
+    found = broken_promises(Kind.SIZING, Sizes(by_stop, said=said, sized_by_stop=sized_by_stop))
+    assert found == (() if phrase is None else (phrase,))
 
 
 def leave(panel: Panel) -> tuple[Any, Any]:
