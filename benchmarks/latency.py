@@ -38,9 +38,10 @@ from runner.broker.session import Session
 from runner.engine.decide import decide
 from runner.engine.weights import Pipeline
 from runner.manager.strategy_manager import StrategyManager
-from runner.manager.sync import sync_rows
+from runner.manager.sync import row_of
 from runner.spec.config import GatewayConfig, RunnerConfig
 from runner.spec.folder import load_folder
+from runner.store.strategies import StrategyRow
 
 SYMBOLS = 20
 WARM_BARS = 3
@@ -241,7 +242,9 @@ def work(strategies: int, bars: int, base_orders: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, system(Path(folder), strategies) as manager:
         without = rss_mb()
         specs = {spec.name: spec for spec in load_folder(manager.config.strategies_dir).specs}
-        sync_rows(manager.strategies, list(specs.values()), manager.config.strategies_dir)
+        root = manager.config.strategies_dir
+        rows = (row_of(one, StrategyRow(strategy=one.name), root, generation=1) for one in specs.values())
+        manager.strategies.upsert(rows)
         for one in specs.values():
             manager.start_strategy(one.name, one)
         for name in specs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -21,11 +21,13 @@ from runner.gateway.server import GatewayServer
 from runner.gateway.settings import GatewaySettings
 from runner.manager.app import deployment_of
 from runner.manager.strategy_manager import StrategyManager
-from runner.manager.sync import sync_rows
+from runner.manager.sync import row_of
 from runner.model.events import Event, StrategyPhase
 from runner.model.sessions import sessions
 from runner.spec.config import GatewayConfig, RunnerConfig
 from runner.spec.folder import load_folder
+from runner.spec.spec import StrategySpec
+from runner.store.strategies import StrategyRow
 
 settings.register_profile("runner", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("runner")
@@ -71,15 +73,25 @@ class Running:
     """The market time whose consequences have all been dealt with."""
 
     def start(self, *names: str) -> None:
-        """Syncs the folder's specs and starts these strategies, or all; returns when they are warm or have failed."""
+        """Writes the rows of the folder's specs and starts these strategies, or all; returns when they are warm or have
+        failed."""
         specs = {
             spec.name: spec for spec in load_folder(self.folder, deployment=deployment_of(self.manager.config)).specs
         }
-        sync_rows(self.manager.strategies, list(specs.values()), self.folder)
+        self.write_rows(specs.values())
         for name in names or sorted(specs):
             self.manager.start_strategy(name, specs.get(name))
         for name in names or sorted(specs):
             self.manager.wait_until_warm(name, WAIT_S)
+
+    def write_rows(self, specs: Iterable[StrategySpec]) -> None:
+        """Writes the rows of these specs. A changed file gets the next generation."""
+        rows = []
+        for spec in specs:
+            known = self.manager.strategies.get(spec.name) or StrategyRow(strategy=spec.name)
+            generation = known.generation + (known.spec_hash != spec.spec_hash)
+            rows.append(row_of(spec, known, self.folder, generation=generation))
+        self.manager.strategies.upsert(rows)
 
     def phase(self, name: str) -> StrategyPhase:
         return self.manager.runtime(name).phase

@@ -25,7 +25,6 @@ from runner.gateway import dispatch, requests_other
 from runner.gateway.dispatch import Request
 from runner.gateway.model import RequestRefused
 from runner.manager.environment import Environment, check_environment
-from runner.manager.sync import sync_rows
 from runner.spec.config import load_config
 from runner.spec.deployment import Deployment
 from runner.spec.folder import load_folder
@@ -698,4 +697,4 @@ def test_beside_a_running_runner_its_store_is_read_and_its_sessions_stay(build: 
     assert set(running.gateway.server.by_client_id) == sessions
     assert running.phase("A").value == "Running"
     assert running.manager.journal.intents() == []
-    sync_rows(running.manager.strategies, list(load_folder(running.folder).specs), running.folder)
+    running.write_rows(load_folder(running.folder).specs)

@@ -11,7 +11,6 @@ from strategy_support import Seen, files, spec, write_prices
 
 from runner.gateway.settings import UNLIMITED
 from runner.manager.app import first_look, reloading, start_all
-from runner.manager.sync import sync_rows
 from runner.model.events import Filled, Source
 from runner.model.orders import Purpose
 from runner.spec.folder import load_folder
@@ -160,7 +159,7 @@ def test_a_stop_right_after_the_start_is_not_lost(build: Any, tmp_path: Path) ->
     data = write_prices(tmp_path / "prices", START, {"FLAT": [50.0] * 5})
     running = build(files(spec("BRIEF", "FLAT")), data=data, start=START, end=START)
     (brief,) = load_folder(running.folder).specs
-    sync_rows(running.manager.strategies, [brief], running.folder)
+    running.write_rows([brief])
     for _ in range(3):
         running.manager.start_strategy("BRIEF", brief)
         assert running.manager.stop_strategy("BRIEF")
