@@ -98,7 +98,7 @@ class Probe:
             (Generations, "mark", "journal"),
             (Versions, "prepare", "prepare"),
             (Versions, "adopt", "swap"),
-            (StrategyTable, "upsert", "store"),
+            (StrategyTable, "change", "store"),
         ]
         ReloadService.on_events = handed_over  # type: ignore[method-assign]
         for owner, name, step in places:

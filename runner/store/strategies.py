@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import StoreError
@@ -83,84 +84,99 @@ class StrategyRow:
         return found
 
 
+Make = Callable[[Mapping[str, StrategyRow]], Iterable[StrategyRow]]
+"""Rows to add or replace, from the rows that the store has now."""
+
+
 class StrategyTable:
-    """The rows of `general`/`strategies`. Thread-safe. `refresh` reads what others wrote into the store; every write
-    begins with that, so that it undoes nothing in the rows that it is not about."""
+    """The rows of `general`/`strategies`. Thread-safe; reading never waits, neither for the store nor for a writer.
+
+    `refresh` reads what others wrote into the store; every write begins with that, so that it undoes nothing in the
+    rows that it is not about.
+    """
 
     def __init__(self, store: Store, clock: Clock | None = None) -> None:
         self._store = store
         self._clock = clock or SystemClock()
-        self._lock = threading.RLock()
-        self._rows: dict[str, StrategyRow] = {}
+        self._writing = threading.Lock()
+        """Held while the store is read or written, so that what is read later is never older."""
+        self._rows: Mapping[str, StrategyRow] = MappingProxyType({})
+        """Replaced as a whole, under `_writing`."""
         self.refresh()
 
     def refresh(self) -> None:
         """Read the table again. StoreError when it is pickled or has no column `strategy`."""
-        with self._lock:
-            self._rows = self._read()
+        with self._writing:
+            self._read()
 
-    def _read(self) -> dict[str, StrategyRow]:
+    def _read(self) -> None:
         frame = self._store.read(LIBRARY, SYMBOL)
-        return {} if frame is None else {row.strategy: row for row in _rows_of(frame)}
+        rows = [] if frame is None else _rows_of(frame)
+        self._rows = MappingProxyType({row.strategy: row for row in rows})
 
     def get(self, strategy: str) -> StrategyRow | None:
-        with self._lock:
-            return self._rows.get(strategy)
+        return self._rows.get(strategy)
 
     def all(self) -> list[StrategyRow]:
         """Every row, by name."""
-        with self._lock:
-            return [self._rows[name] for name in sorted(self._rows)]
+        rows = self._rows
+        return [rows[name] for name in sorted(rows)]
+
+    def change(self, make: Make) -> None:
+        """Add or replace the rows that `make` makes of those that the store has now, with one write. Nothing else is
+        undone, and nothing is written when that changes nothing.
+
+        ValueError for a name that cannot be stored or two strategies with one client id; a client id that the stored
+        row has is kept when the new row names none.
+        """
+        with self._writing:
+            self._read()
+            stored, merged = self._rows, dict(self._rows)
+            for row in make(stored):
+                _check_name(row.strategy)
+                known = stored.get(row.strategy)
+                if _kept(row, known) != known:
+                    merged[row.strategy] = replace(_kept(row, known), updated_at=self._clock.now())
+            if merged != stored:
+                _check_client_ids(merged.values())
+                self._store.write(LIBRARY, SYMBOL, _frame_of(merged.values()))
+                self._rows = MappingProxyType(merged)
 
     def upsert(self, rows: Iterable[StrategyRow]) -> None:
-        """Add or replace rows with one write, in the table as it is in the store now. Rows that change nothing are not
-        written.
-
-        ValueError for a name that cannot be stored or two strategies with one client id; a client id that a stored row
-        has is kept when the new row names none.
-        """
-        with self._lock:
-            merged = dict(self._rows)
-            for row in rows:
-                _check_name(row.strategy)
-                known = merged.get(row.strategy)
-                if known is not None:
-                    row = replace(
-                        row,
-                        client_id=known.client_id if row.client_id is None else row.client_id,
-                        extra={**known.extra, **row.extra},
-                        updated_at=known.updated_at,
-                    )
-                if row != known:
-                    merged[row.strategy] = replace(row, updated_at=self._clock.now())
-            changed = {name: row for name, row in merged.items() if row != self._rows.get(name)}
-            if not changed:
-                return
-            stored = self._read()
-            merged = stored | {
-                name: replace(row, extra={**row.extra, **stored[name].extra}) if name in stored else row
-                for name, row in changed.items()
-            }
-            _check_client_ids(merged.values())
-            self._store.write(LIBRARY, SYMBOL, _frame_of(merged.values()))
-            self._rows = merged
+        """`change` by rows that are made already. One that says what was read last is not written, whatever somebody
+        has made of it meanwhile."""
+        before = self._rows
+        changed = [row for row in rows if _kept(row, before.get(row.strategy)) != before.get(row.strategy)]
+        if changed:
+            self.change(lambda _: changed)
 
     def set_params(self, strategy: str, params: Mapping[str, Any]) -> None:
         """Store the parameters of a strategy as JSON; its row is made when missing. ValueError when not JSON."""
         text = json.dumps(dict(params), sort_keys=True, allow_nan=False)
-        with self._lock:
-            row = self._rows.get(strategy) or StrategyRow(strategy=strategy)
-            self.upsert([replace(row, params=text)])
+        self.change(lambda rows: [replace(rows.get(strategy) or StrategyRow(strategy=strategy), params=text)])
 
     def client_id_for(self, strategy: str, base: int) -> int:
         """The IB client id of a strategy: allocated once, at least `base`, and never given to another strategy."""
-        with self._lock:
-            row = self._rows.get(strategy) or StrategyRow(strategy=strategy)
-            if row.client_id is None:
-                row = replace(row, client_id=next_client_id(self._rows.values(), base))
-                self.upsert([row])
-            assert row.client_id is not None
-            return row.client_id
+        row = self._rows.get(strategy)
+        if row is None or row.client_id is None:
+            self.change(lambda rows: [_identified(rows.get(strategy) or StrategyRow(strategy=strategy), rows, base)])
+            row = self._rows[strategy]
+        assert row.client_id is not None
+        return row.client_id
+
+
+def _identified(row: StrategyRow, rows: Mapping[str, StrategyRow], base: int) -> StrategyRow:
+    return row if row.client_id is not None else replace(row, client_id=next_client_id(rows.values(), base))
+
+
+def _kept(row: StrategyRow, known: StrategyRow | None) -> StrategyRow:
+    """The row with what a write never takes from the one that is there: its id, others' columns, the time of its last
+    change."""
+    if known is None:
+        return row
+    extra = {**row.extra, **known.extra}
+    client_id = known.client_id if row.client_id is None else row.client_id
+    return replace(row, client_id=client_id, extra=extra, updated_at=known.updated_at)
 
 
 def next_client_id(rows: Iterable[StrategyRow], base: int) -> int:

@@ -1,9 +1,11 @@
-"""The table of strategies: rows, client ids, parameters, and columns that are not ours."""
+"""The table of strategies: rows, client ids, parameters, what others have written, and who waits for whom."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,42 @@ from runner.store.arctic_manager import Store, get_ac
 from runner.store.strategies import StrategyRow, StrategyTable
 
 NOW = datetime(2024, 3, 1, 15, 30, tzinfo=UTC)
+WAIT_S = 10.0
+
+
+class HeldUp:
+    """A store of one table, whose reads and writes wait until they are let go on, as on a network that is slow."""
+
+    def __init__(self, **columns: list[Any]) -> None:
+        self.frame = pd.DataFrame(columns) if columns else None
+        self.going = {"read": threading.Event(), "write": threading.Event()}
+        self.begun = {"read": threading.Event(), "write": threading.Event()}
+        self.let("read", "write")
+
+    def hold(self, what: str) -> None:
+        self.going[what].clear()
+        self.begun[what].clear()
+
+    def let(self, *what: str) -> None:
+        for one in what:
+            self.going[one].set()
+
+    def read(self, library: str, symbol: str) -> pd.DataFrame | None:
+        frame = self.frame  # what there is when it is asked; the answer comes later
+        self.begun["read"].set()
+        assert self.going["read"].wait(WAIT_S)
+        return None if frame is None else frame.copy()
+
+    def write(self, library: str, symbol: str, frame: pd.DataFrame) -> None:
+        self.begun["write"].set()
+        assert self.going["write"].wait(WAIT_S)
+        self.frame = frame.copy()
+
+
+def beside(call: Callable[[], Any]) -> threading.Thread:
+    thread = threading.Thread(target=call)
+    thread.start()
+    return thread
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +175,75 @@ def test_refresh_sees_what_others_wrote(store: Store, table: StrategyTable) -> N
     assert table.get("new") is None
     table.refresh()
     assert table.get("new").filename == "n.py"
+
+
+# -- readers, writers and a store that is slow
+
+
+@pytest.mark.parametrize("what", ["read", "write"])
+def test_reading_a_row_never_waits_for_the_store(what: str) -> None:
+    store = HeldUp(strategy=["a"], filename=["a.py"])
+    table = StrategyTable(store)
+    given = table.client_id_for("a", 1)
+    store.hold(what)
+    busy = beside(table.refresh if what == "read" else lambda: table.set_params("a", {"x": 1}))
+    assert store.begun[what].wait(WAIT_S)
+    seen: list[Any] = []
+    reader = beside(lambda: seen.extend([table.get("a").filename, len(table.all()), table.client_id_for("a", 1)]))
+    reader.join(WAIT_S)
+    still = busy.is_alive()
+    store.let(what)
+    busy.join(WAIT_S)
+    assert seen == ["a.py", 1, given] and still
+
+
+def test_a_reading_that_began_before_a_write_does_not_bring_back_what_was_there_before() -> None:
+    store = HeldUp(strategy=["a"], filename=["old.py"])
+    table = StrategyTable(store)
+    store.hold("read")
+    reading = beside(table.refresh)
+    assert store.begun["read"].wait(WAIT_S)
+    writing = beside(lambda: table.upsert([StrategyRow(strategy="a", filename="new.py")]))
+    store.let("read")
+    reading.join(WAIT_S)
+    writing.join(WAIT_S)
+    assert table.get("a").filename == "new.py" == StrategyTable(store).get("a").filename
+
+
+def test_rows_that_several_threads_write_at_once_are_all_there() -> None:
+    store = HeldUp()
+    table = StrategyTable(store)
+    together = threading.Barrier(8)
+
+    def write(i: int) -> None:
+        together.wait(WAIT_S)
+        for j in range(5):
+            table.upsert([StrategyRow(strategy=f"s{i}", generation=j)])
+            table.refresh()
+            table.client_id_for(f"s{i}", 10)
+
+    for thread in [beside(lambda i=i: write(i)) for i in range(8)]:  # type: ignore[misc]
+        thread.join(WAIT_S)
+    rows = StrategyTable(store).all()
+    assert [(row.strategy, row.generation) for row in rows] == [(f"s{i}", 4) for i in range(8)]
+    assert sorted(row.client_id for row in rows) == list(range(10, 18))
+
+
+def test_a_row_is_made_from_what_the_store_has_in_that_moment() -> None:
+    store = HeldUp(strategy=["a", "b"], equity=[1.0, 2.0], params=["", ""])
+    table = StrategyTable(store)
+    store.frame.loc[0, "equity"] = 77.0  # somebody else, and nobody has read it yet
+    table.set_params("a", {"x": 1})
+    assert (table.get("a").equity, table.get("a").params) == (77.0, '{"x": 1}')
+
+
+def test_a_write_that_the_store_refuses_leaves_the_rows_as_they_are_in_it(store: Store, table: StrategyTable) -> None:
+    table.upsert([StrategyRow(strategy="a", filename="a.py")])
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StoreError):
+        patch.setattr(Store, "write", refuse)
+        table.upsert([StrategyRow(strategy="a", filename="b.py")])
+    assert table.get("a").filename == "a.py"
+
+
+def refuse(*_: Any) -> None:
+    raise StoreError("the store is away")

@@ -1,12 +1,13 @@
 """The rows of general/strategies, as far as files manage them: written, marked, and read again.
 
-Others write into the table too, and only whole tables can be written. So it is read again before every write: what
-somebody has changed meanwhile is kept, in other rows and in those fields of this one that nobody has decided about.
+Others write into the table too, and only whole tables can be written. So every row is made from the table as it is in
+that moment: what somebody has changed meanwhile is kept, in other rows and in those fields of this one that nobody has
+decided about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ from runner.store.strategies import StrategyRow
 
 if TYPE_CHECKING:
     from runner.manager.strategy_manager import StrategyManager
+
+Applied = tuple[Track, Goal, int]
+"""What a row is to say: what is in force, or about to be, and its generation."""
 
 
 class Rows:
@@ -36,39 +40,33 @@ class Rows:
 
     def foreign(self, track: Track) -> tuple[FieldDrift, ...]:
         """What somebody else has written into the row."""
-        row = self.get(track.name)
-        return () if row is None or track.written is None else drift_of(row, track.written)
+        return _foreign(track, self.get(track.name))
 
     def write(self, track: Track, goal: Goal, generation: int, *, ours: Collection[str] = ()) -> None:
         """Brings the row up to date. StoreError when the store refuses. In the fields `ours` also over what others
         wrote there."""
-        self._manager.strategies.refresh()
-        known = self.get(track.name) or StrategyRow(strategy=track.name)
-        row = row_of(goal.spec, known, self._root, generation=generation)
-        foreign = [one for one in self._undecided(track, goal) if one.path not in ours]
-        self._manager.strategies.upsert([with_foreign(row, foreign)])
-        self._written(track, goal, generation)
+        self.write_all([(track, goal, generation)], ours=ours)
 
-    def write_all(self, found: Iterable[tuple[Track, Goal, int]]) -> None:
+    def write_all(self, found: Iterable[Applied], *, ours: Collection[str] = ()) -> None:
         """The same for many, with one write."""
         found = list(found)
-        rows = []
+        if found:
+            self._manager.strategies.change(lambda stored: [self._row(one, stored, ours) for one in found])
         for track, goal, generation in found:
-            known = self.get(track.name) or StrategyRow(strategy=track.name)
-            row = row_of(goal.spec, known, self._root, generation=generation)
-            rows.append(with_foreign(row, self._undecided(track, goal)))
-        self._manager.strategies.upsert(rows)
-        for track, goal, generation in found:
-            self._written(track, goal, generation)
+            track.written, track.stored_generation = goal.spec, generation
+            track.unsynced, track.sync_due = "", None
 
-    def _undecided(self, track: Track, goal: Goal) -> Sequence[FieldDrift]:
-        """What is foreign in the row, less what the goal says just so."""
-        honoured = {one.path: one.value for one in goal.overlays}
-        return [one for one in self.foreign(track) if one.path not in honoured or honoured[one.path] != one.stored]
-
-    def _written(self, track: Track, goal: Goal, generation: int) -> None:
-        track.written, track.stored_generation = goal.spec, generation
-        track.unsynced, track.sync_due = "", None
+    def _row(self, one: Applied, stored: Mapping[str, StrategyRow], ours: Collection[str]) -> StrategyRow:
+        track, goal, generation = one
+        known = stored.get(track.name)
+        row = row_of(goal.spec, known or StrategyRow(strategy=track.name), self._root, generation=generation)
+        honoured = {over.path: over.value for over in goal.overlays}
+        undecided = [
+            field
+            for field in _foreign(track, known)
+            if field.path not in ours and (field.path not in honoured or honoured[field.path] != field.stored)
+        ]
+        return with_foreign(row, undecided)
 
     def sync(self, track: Track) -> bool:
         """Brings the row up to date with what is in force; False when the store refuses, and it is tried again."""
@@ -88,9 +86,12 @@ class Rows:
         if known is None or known.state == state:
             return
         try:
-            self._manager.strategies.refresh()
-            row = self.get(name)
-            if row is not None:
-                self._manager.strategies.upsert([replace(row, state=state)])
+            self._manager.strategies.change(
+                lambda stored: [replace(stored[name], state=state)] if name in stored else []
+            )
         except StoreError as error:
             self._manager.notice("store", f"the row of {name} could not be marked {state or 'active'}: {error.message}")
+
+
+def _foreign(track: Track, row: StrategyRow | None) -> tuple[FieldDrift, ...]:
+    return () if row is None or track.written is None else drift_of(row, track.written)

@@ -4,6 +4,7 @@ FLAT working."""
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from reload_support import WAIT_S, Desk, One, drop_row, store_away, write_row
 from runner.errors import StoreError
 from runner.manager.reload.orders import NotDecided
 from runner.manager.reload.verbs import ReloadVerbs
+from runner.store.arctic_store import Store
 from runner.store.strategies import StrategyRow
 
 
@@ -411,3 +413,36 @@ def test_somebody_tightens_in_the_store_what_was_overridden(desk: Desk, trading:
     assert [(overlay.source, overlay.value) for overlay in one.track.overlays] == [("store", 0.2)]
     desk.later(301)
     assert one.runtime.params.max_position_size == 0.2
+
+
+# -- a store that is slow
+
+
+def test_a_store_that_does_not_answer_keeps_nobody_waiting(
+    desk: Desk, trading: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = trading("SLOW")
+    asked, answer, read = threading.Event(), threading.Event(), Store.read
+
+    def slow(self: Store, *names: str, **arguments: Any) -> Any:
+        asked.set()
+        assert answer.wait(WAIT_S)
+        return read(self, *names, **arguments)
+
+    monkeypatch.setattr(Store, "read", slow)
+    comparing = threading.Thread(target=desk.engine.in_place.read_rows)
+    comparing.start()
+    try:
+        assert asked.wait(WAIT_S)
+        sized = threading.Event()
+        desk.manager.broker_loop.call_soon_threadsafe(lambda: (one.runtime.instance.get_equity(), sized.set()))
+        assert sized.wait(WAIT_S)  # orders go on
+        desk.write("SLOW", params=params(max_position_size=0.2))
+        desk.engine.wish(desk.look_at_files())
+        assert one.runtime.params.max_position_size == 0.2  # and so do the caps
+        assert comparing.is_alive()
+    finally:
+        answer.set()
+        comparing.join(WAIT_S)
+    assert desk.engine.settled(WAIT_S)
+    assert one.stored_params["max_position_size"] == 0.2
