@@ -94,7 +94,7 @@ class StrategyManager:
             self.state = state or self._own(StateDir.open(config.state_dir))
             self.journal = self._own(Journal.open(self.state.journal_path, clock=self._system))
             self.store = self._own(get_ac(config.store_uri))
-            self.strategies = StrategyTable(self.store, self._system)
+            self.strategies = StrategyTable(self.store, self._system, self.journal.client_ids)
             self._broker_loop = BrokerLoop()
             self._exit.callback(self._broker_loop.close)
             self.clock = BrokerClock(self._system)

@@ -24,6 +24,7 @@ from runner.model.clock import Clock, SystemClock
 from runner.model.events import CommissionCharged, Event, Filled, OrderPlaced, identity_of
 from runner.model.orders import OrderIntent, OrderState
 from runner.store import journal_schema
+from runner.store.client_ids import ClientIds
 from runner.store.codec import decimal_text, event_from_json, time_from_text, time_text
 from runner.store.generations import Generations
 from runner.store.journal_writer import JournalWriter
@@ -92,6 +93,8 @@ class Journal:
         self._closed = False
         self.generations = Generations(self._write, self._query, clock)
         """The versions of the strategies' files."""
+        self.client_ids = ClientIds(self._write, self._query)
+        """What each strategy was given."""
         self.epoch = int(self.meta("epoch") or 0)
         """Grows by one each time the journal is opened for writing."""
 

@@ -2,12 +2,14 @@
 
 For hand-written strategies it is the source of truth of `filename` and `params`; rows of YAML strategies say
 `managed_by = "runner"` and mirror the file. The rows are held in memory, so reading them never waits for the store;
-every change writes the whole table at once. Columns that somebody else added are kept.
+every change writes the whole table at once. Columns that somebody else added are kept. A strategy's client id is kept
+in the journal as well, and outlives its row.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 import threading
@@ -16,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.errors import StoreError
 from runner.model.clock import Clock, SystemClock
@@ -36,6 +38,8 @@ MANAGED_BY = "runner"
 
 NO_CLIENT_ID = -1
 """Stored while a strategy has no client id yet."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,28 @@ class StrategyRow:
         return found
 
 
+class ClientIdBook(Protocol):
+    """Where the client ids of strategies are kept for good."""
+
+    def all(self) -> Mapping[str, int]: ...
+
+    def keep(self, strategy: str, client_id: int) -> None:
+        """The id is this strategy's from now on."""
+
+
+class _Unkept:
+    """Client ids of a table without a journal."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+
+    def all(self) -> Mapping[str, int]:
+        return self._ids
+
+    def keep(self, strategy: str, client_id: int) -> None:
+        self._ids[strategy] = client_id
+
+
 Make = Callable[[Mapping[str, StrategyRow]], Iterable[StrategyRow]]
 """Rows to add or replace, from the rows that the store has now."""
 
@@ -92,17 +118,20 @@ class StrategyTable:
     """The rows of `general`/`strategies`. Thread-safe; reading never waits, neither for the store nor for a writer.
 
     `refresh` reads what others wrote into the store; every write begins with that, so that it undoes nothing in the
-    rows that it is not about.
+    rows that it is not about. `client_ids` outlives the table: what it says of a strategy goes before what its row
+    says.
     """
 
-    def __init__(self, store: Store, clock: Clock | None = None) -> None:
+    def __init__(self, store: Store, clock: Clock | None = None, client_ids: ClientIdBook | None = None) -> None:
         self._store = store
         self._clock = clock or SystemClock()
+        self._ids: ClientIdBook = _Unkept() if client_ids is None else client_ids
         self._writing = threading.Lock()
         """Held while the store is read or written, so that what is read later is never older."""
         self._rows: Mapping[str, StrategyRow] = MappingProxyType({})
         """Replaced as a whole, under `_writing`."""
         self.refresh()
+        self._keep_ids_of_rows()
 
     def refresh(self) -> None:
         """Read the table again. StoreError when it is pickled or has no column `strategy`."""
@@ -113,6 +142,14 @@ class StrategyTable:
         frame = self._store.read(LIBRARY, SYMBOL)
         rows = [] if frame is None else _rows_of(frame)
         self._rows = MappingProxyType({row.strategy: row for row in rows})
+
+    def _keep_ids_of_rows(self) -> None:
+        """A journal that is new, or older than its book of ids, learns those that the rows have."""
+        ids = dict(self._ids.all())
+        for row in self.all():
+            if row.client_id is not None and row.strategy not in ids and row.client_id not in ids.values():
+                self._ids.keep(row.strategy, row.client_id)
+                ids[row.strategy] = row.client_id
 
     def get(self, strategy: str) -> StrategyRow | None:
         return self._rows.get(strategy)
@@ -126,21 +163,37 @@ class StrategyTable:
         """Add or replace the rows that `make` makes of those that the store has now, with one write. Nothing else is
         undone, and nothing is written when that changes nothing.
 
-        ValueError for a name that cannot be stored or two strategies with one client id; a client id that the stored
-        row has is kept when the new row names none.
+        ValueError for a name that cannot be stored or a client id of another strategy; a client id that is kept, or
+        that the stored row has when the new one names none, stays.
         """
         with self._writing:
             self._read()
-            stored, merged = self._rows, dict(self._rows)
+            stored, ids = self._rows, self._ids.all()
+            merged = dict(stored)
             for row in make(stored):
                 _check_name(row.strategy)
                 known = stored.get(row.strategy)
-                if _kept(row, known) != known:
-                    merged[row.strategy] = replace(_kept(row, known), updated_at=self._clock.now())
+                client_id = ids.get(row.strategy, row.client_id)
+                row = _kept(replace(row, client_id=client_id), known)
+                if row == known:
+                    continue
+                if known is None or row.client_id != known.client_id:
+                    self._claim(row, merged)
+                merged[row.strategy] = replace(row, updated_at=self._clock.now())
             if merged != stored:
-                _check_client_ids(merged.values())
                 self._store.write(LIBRARY, SYMBOL, _frame_of(merged.values()))
                 self._rows = MappingProxyType(merged)
+
+    def _claim(self, row: StrategyRow, rows: Mapping[str, StrategyRow]) -> None:
+        """Keeps the client id of a row that did not have it before; ValueError when it is another strategy's."""
+        ids = self._ids.all()
+        if row.client_id is None or ids.get(row.strategy) == row.client_id:
+            return
+        owners = {one.client_id: one.strategy for one in rows.values() if one.strategy != row.strategy}
+        owner = ({client_id: name for name, client_id in ids.items()} | owners).get(row.client_id)
+        if owner is not None:
+            raise ValueError(f"strategies {owner} and {row.strategy} both have client id {row.client_id}")
+        self._ids.keep(row.strategy, row.client_id)
 
     def upsert(self, rows: Iterable[StrategyRow]) -> None:
         """`change` by rows that are made already. One that says what was read last is not written, whatever somebody
@@ -156,17 +209,35 @@ class StrategyTable:
         self.change(lambda rows: [replace(rows.get(strategy) or StrategyRow(strategy=strategy), params=text)])
 
     def client_id_for(self, strategy: str, base: int) -> int:
-        """The IB client id of a strategy: allocated once, at least `base`, and never given to another strategy."""
-        row = self._rows.get(strategy)
-        if row is None or row.client_id is None:
-            self.change(lambda rows: [_identified(rows.get(strategy) or StrategyRow(strategy=strategy), rows, base)])
-            row = self._rows[strategy]
-        assert row.client_id is not None
-        return row.client_id
+        """The IB client id of a strategy: allocated once, at least `base`, and never given to another strategy. One
+        that is kept already does not need the store: its row says it again as soon as it is written."""
+        kept, row = self._ids.all().get(strategy), self._rows.get(strategy)
+        if kept is not None and row is not None and row.client_id == kept:
+            return kept
 
+        def identified(rows: Mapping[str, StrategyRow]) -> Iterable[StrategyRow]:
+            row = rows.get(strategy) or StrategyRow(strategy=strategy)
+            _check_name(strategy)
+            client_id = self._id_of(row, rows, base)
+            self._ids.keep(strategy, client_id)
+            return [replace(row, client_id=client_id)]
 
-def _identified(row: StrategyRow, rows: Mapping[str, StrategyRow], base: int) -> StrategyRow:
-    return row if row.client_id is not None else replace(row, client_id=next_client_id(rows.values(), base))
+        try:
+            self.change(identified)
+        except StoreError as error:
+            if strategy not in self._ids.all():
+                raise
+            log.info("the row of %s does not say its client id yet: %s", strategy, error.message)
+        return self._ids.all()[strategy]
+
+    def _id_of(self, row: StrategyRow, rows: Mapping[str, StrategyRow], base: int) -> int:
+        ids = self._ids.all()
+        if row.strategy in ids:
+            return ids[row.strategy]
+        others = {one.client_id for one in rows.values() if one.strategy != row.strategy} | set(ids.values())
+        if row.client_id is not None and row.client_id not in others:
+            return row.client_id
+        return max([next_client_id(rows.values(), base), *(client_id + 1 for client_id in ids.values())])
 
 
 def _kept(row: StrategyRow, known: StrategyRow | None) -> StrategyRow:
@@ -189,16 +260,6 @@ def _check_name(name: str) -> None:
         raise ValueError(
             f"strategy name {name!r}: letters, digits, _ and - only, beginning with a letter or digit, at most 64"
         )
-
-
-def _check_client_ids(rows: Iterable[StrategyRow]) -> None:
-    owners: dict[int, str] = {}
-    for row in rows:
-        if row.client_id is None:
-            continue
-        other = owners.setdefault(row.client_id, row.strategy)
-        if other != row.strategy:
-            raise ValueError(f"strategies {other} and {row.strategy} both have client id {row.client_id}")
 
 
 # -- frames. Every column has one declared type, so that no write ever changes the type of a stored column.

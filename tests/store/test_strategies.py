@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 from runner.errors import StoreError
 from runner.model.clock import ManualClock
 from runner.store.arctic_manager import Store, get_ac
+from runner.store.journal import Journal
 from runner.store.strategies import StrategyRow, StrategyTable
 
 NOW = datetime(2024, 3, 1, 15, 30, tzinfo=UTC)
@@ -247,3 +250,56 @@ def test_a_write_that_the_store_refuses_leaves_the_rows_as_they_are_in_it(store:
 
 def refuse(*_: Any) -> None:
     raise StoreError("the store is away")
+
+
+# -- client ids outlive the rows
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal.open(tmp_path / "journal.db") as journal:
+        yield journal
+
+
+def test_a_client_id_outlives_the_row_and_the_store(store: Store, journal: Journal) -> None:
+    table = StrategyTable(store, client_ids=journal.client_ids)
+    assert [table.client_id_for(name, 10) for name in ("a", "b")] == [10, 11]
+    store.delete("general", "strategies")
+    table = StrategyTable(store, client_ids=journal.client_ids)
+    assert table.client_id_for("c", 10) == 12  # a and b have no row, and may run
+    table.upsert([StrategyRow(strategy="b", generation=1)])
+    assert (table.get("b").client_id, table.client_id_for("b", 10), table.client_id_for("a", 10)) == (11, 11, 10)
+
+
+def test_a_journal_that_is_new_learns_the_client_ids_of_the_rows(store: Store, journal: Journal) -> None:
+    StrategyTable(store).upsert([StrategyRow(strategy="a", client_id=7), StrategyRow(strategy="b")])
+    table = StrategyTable(store, client_ids=journal.client_ids)
+    store.delete("general", "strategies")
+    table.refresh()
+    assert (table.client_id_for("b", 1), table.client_id_for("a", 1)) == (8, 7)
+
+
+def test_a_client_id_that_somebody_has_changed_in_the_row_is_not_taken_from_another(
+    store: Store, journal: Journal
+) -> None:
+    table = StrategyTable(store, client_ids=journal.client_ids)
+    ids = {name: table.client_id_for(name, 10) for name in ("a", "b")}
+    frame = store.read("general", "strategies")
+    copied = frame.iloc[[0]].assign(strategy="copy")  # with a's client id
+    store.write("general", "strategies", pd.concat([frame.assign(client_id=10), copied], ignore_index=True))
+    table.refresh()
+    assert {name: table.client_id_for(name, 10) for name in ("a", "b")} == ids
+    assert table.client_id_for("copy", 10) == 12
+    table.upsert([replace(table.get("a"), enabled=False)])  # whatever other rows say
+    assert [row.client_id for row in StrategyTable(store).all()] == [10, 11, 12]
+
+
+def test_a_client_id_that_is_kept_does_not_need_the_store(
+    store: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = StrategyTable(store, client_ids=journal.client_ids)
+    assert table.client_id_for("a", 10) == 10
+    store.delete("general", "strategies")
+    table.refresh()
+    monkeypatch.setattr(Store, "write", refuse)
+    assert table.client_id_for("a", 10) == 10

@@ -415,7 +415,7 @@ def test_somebody_tightens_in_the_store_what_was_overridden(desk: Desk, trading:
     assert one.runtime.params.max_position_size == 0.2
 
 
-# -- a store that is slow
+# -- a store that is slow or wiped
 
 
 def test_a_store_that_does_not_answer_keeps_nobody_waiting(
@@ -446,3 +446,13 @@ def test_a_store_that_does_not_answer_keeps_nobody_waiting(
         comparing.join(WAIT_S)
     assert desk.engine.settled(WAIT_S)
     assert one.stored_params["max_position_size"] == 0.2
+
+
+def test_a_row_that_is_written_again_has_the_client_id_that_its_strategy_runs_with(desk: Desk, begin: Any) -> None:
+    one = begin("IDENTITY", params=params())
+    given = {runtime.client_id for runtime in desk.manager.runtimes}
+    drop_row(desk.manager.store, "IDENTITY")
+    assert desk.engine.in_place.compare_with_store(WAIT_S)
+    assert one.stored.client_id == one.runtime.client_id
+    new = begin("NEXTONE", params=params())
+    assert new.phase == "Running" and new.runtime.client_id not in given
