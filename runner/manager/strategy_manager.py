@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from types import ModuleType
@@ -36,6 +35,7 @@ from runner.manager.operator import Operator, paused_key
 from runner.manager.risk import ManagerEquity, ManagerRisk
 from runner.manager.runtime import Runtime, Runtimes, session_day
 from runner.manager.sessions import StrategySessions
+from runner.manager.sync import stored_params
 from runner.manager.versions import Versions
 from runner.manager.workers import HookWorkers
 from runner.model.bars import Bar, BarSize
@@ -94,7 +94,6 @@ class StrategyManager:
             self.state = state or self._own(StateDir.open(config.state_dir))
             self.journal = self._own(Journal.open(self.state.journal_path, clock=self._system))
             self.store = self._own(get_ac(config.store_uri))
-            self.strategies = StrategyTable(self.store, self._system, self.journal.client_ids)
             self._broker_loop = BrokerLoop()
             self._exit.callback(self._broker_loop.close)
             self.clock = BrokerClock(self._system)
@@ -106,6 +105,9 @@ class StrategyManager:
             self.message_queue = MessageQueue(self._handle, self._overflowed)
             self.message_queue.start()
             self._exit.callback(self.message_queue.close)
+            self.strategies = StrategyTable(
+                self.store, self._system, self.journal.client_ids, lambda text: self.notice("store", text)
+            )
             book, name = OrderBook(self.clock), runner_id(self.journal, config.state_dir)
             orphans = OrderFacts(
                 book,
@@ -209,8 +211,7 @@ class StrategyManager:
         def weight(stored: float | None, name: str) -> float | None:
             return float(params[name]) if stored is None and name in params else stored
 
-        filled = replace(
-            row,
+        filled = row.saying(
             min_weight=weight(row.min_weight, "min_weight"),
             target_weight=weight(row.target_weight, "target_weight"),
             max_weight=weight(row.max_weight, "max_weight"),
@@ -282,7 +283,7 @@ class StrategyManager:
         if row.managed_by:
             raise ConfigError(f"{name} is a YAML strategy ({row.file})", hint="choose another name")
         try:
-            self.strategies.upsert([replace(row, filename=filename)])
+            self.strategies.upsert([row.saying(filename=filename)])
         except ValueError as error:
             raise ConfigError(str(error)) from None
 
@@ -348,11 +349,10 @@ class StrategyManager:
 
     def _spec_runtime(self, spec: StrategySpec, client_id: int) -> Runtime:
         hooks = self._hooks_of(spec)
-        row = self.strategies.get(spec.name)
         instance = SpecStrategy(
             client_id=client_id,
             strategy_manager=self,
-            params=row.params_dict() if row is not None else {},
+            params=stored_params(spec),
             strategy_symbol=spec.name,
             spec=spec,
             hooks=hooks,

@@ -2,8 +2,9 @@
 
 For hand-written strategies it is the source of truth of `filename` and `params`; rows of YAML strategies say
 `managed_by = "runner"` and mirror the file. The rows are held in memory, so reading them never waits for the store;
-every change writes the whole table at once. Columns that somebody else added are kept. A strategy's client id is kept
-in the journal as well, and outlives its row.
+every change writes the whole table at once. What somebody else has written is kept: columns of their own, rows that no
+strategy can have, cells of another kind than their column's. A strategy's client id is kept in the journal as well, and
+outlives its row.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import math
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -38,6 +39,12 @@ MANAGED_BY = "runner"
 
 NO_CLIENT_ID = -1
 """Stored while a strategy has no client id yet."""
+
+LAST_CLIENT_ID, LAST_COUNT = 2**31 - 1, 2**63 - 1
+"""What IB's ids and the whole numbers of a column can hold."""
+
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+"""Words in a column of flags that somebody has made text of."""
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +76,14 @@ class StrategyRow:
     updated_at: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Columns that are not ours."""
+    misfits: Mapping[str, Any] = field(default_factory=dict)
+    """Cells of our own columns that hold something of another kind; the fields above do not say what. They are written
+    back as they are, in a column of text."""
+
+    def saying(self, **columns: Any) -> StrategyRow:
+        """The row with these columns, whatever they held before."""
+        misfits = {name: cell for name, cell in self.misfits.items() if name not in columns}
+        return replace(self, **columns, misfits=misfits)
 
     @property
     def hand_written(self) -> bool:
@@ -81,7 +96,7 @@ class StrategyRow:
             return {}
         try:
             found = json.loads(self.params)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StoreError(f"params of {self.strategy} in {LIBRARY}/{SYMBOL} are not JSON: {error}") from error
         if not isinstance(found, dict):
             raise StoreError(f"params of {self.strategy} in {LIBRARY}/{SYMBOL} are not a JSON object")
@@ -119,17 +134,25 @@ class StrategyTable:
 
     `refresh` reads what others wrote into the store; every write begins with that, so that it undoes nothing in the
     rows that it is not about. `client_ids` outlives the table: what it says of a strategy goes before what its row
-    says.
+    says. `report` is told of rows that no strategy can have, once for each.
     """
 
-    def __init__(self, store: Store, clock: Clock | None = None, client_ids: ClientIdBook | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock | None = None,
+        client_ids: ClientIdBook | None = None,
+        report: Callable[[str], None] = log.warning,
+    ) -> None:
         self._store = store
         self._clock = clock or SystemClock()
         self._ids: ClientIdBook = _Unkept() if client_ids is None else client_ids
+        self._report = report
         self._writing = threading.Lock()
         """Held while the store is read or written, so that what is read later is never older."""
         self._rows: Mapping[str, StrategyRow] = MappingProxyType({})
         """Replaced as a whole, under `_writing`."""
+        self._told: set[str] = set()
         self.refresh()
         self._keep_ids_of_rows()
 
@@ -138,10 +161,17 @@ class StrategyTable:
         with self._writing:
             self._read()
 
-    def _read(self) -> None:
+    def _read(self) -> Sequence[StrategyRow]:
+        """Takes in the table as the store has it now; returns the rows that no strategy can have."""
         frame = self._store.read(LIBRARY, SYMBOL)
-        rows = [] if frame is None else _rows_of(frame)
+        rows, strange = ([], []) if frame is None else _rows_of(frame)
         self._rows = MappingProxyType({row.strategy: row for row in rows})
+        new = {repr(row.strategy) for row in strange} - self._told
+        if new:
+            self._told |= new
+            names = ", ".join(sorted(new))
+            self._report(f"rows of {LIBRARY}/{SYMBOL} are left alone, no strategy can be called so: {names}")
+        return strange
 
     def _keep_ids_of_rows(self) -> None:
         """A journal that is new, or older than its book of ids, learns those that the rows have."""
@@ -167,21 +197,20 @@ class StrategyTable:
         that the stored row has when the new one names none, stays.
         """
         with self._writing:
-            self._read()
-            stored, ids = self._rows, self._ids.all()
+            strange, stored, ids = self._read(), self._rows, self._ids.all()
             merged = dict(stored)
             for row in make(stored):
                 _check_name(row.strategy)
                 known = stored.get(row.strategy)
                 client_id = ids.get(row.strategy, row.client_id)
-                row = _kept(replace(row, client_id=client_id), known)
+                row = _kept(row if client_id is None else row.saying(client_id=client_id), known)
                 if row == known:
                     continue
                 if known is None or row.client_id != known.client_id:
                     self._claim(row, merged)
-                merged[row.strategy] = replace(row, updated_at=self._clock.now())
+                merged[row.strategy] = row.saying(updated_at=self._clock.now())
             if merged != stored:
-                self._store.write(LIBRARY, SYMBOL, _frame_of(merged.values()))
+                self._store.write(LIBRARY, SYMBOL, _frame_of(merged.values(), strange))
                 self._rows = MappingProxyType(merged)
 
     def _claim(self, row: StrategyRow, rows: Mapping[str, StrategyRow]) -> None:
@@ -206,7 +235,7 @@ class StrategyTable:
     def set_params(self, strategy: str, params: Mapping[str, Any]) -> None:
         """Store the parameters of a strategy as JSON; its row is made when missing. ValueError when not JSON."""
         text = json.dumps(dict(params), sort_keys=True, allow_nan=False)
-        self.change(lambda rows: [replace(rows.get(strategy) or StrategyRow(strategy=strategy), params=text)])
+        self.change(lambda rows: [(rows.get(strategy) or StrategyRow(strategy=strategy)).saying(params=text)])
 
     def client_id_for(self, strategy: str, base: int) -> int:
         """The IB client id of a strategy: allocated once, at least `base`, and never given to another strategy. One
@@ -220,7 +249,7 @@ class StrategyTable:
             _check_name(strategy)
             client_id = self._id_of(row, rows, base)
             self._ids.keep(strategy, client_id)
-            return [replace(row, client_id=client_id)]
+            return [row.saying(client_id=client_id)]
 
         try:
             self.change(identified)
@@ -262,38 +291,55 @@ def _check_name(name: str) -> None:
         )
 
 
-# -- frames. Every column has one declared type, so that no write ever changes the type of a stored column.
+# -- frames. Every column has one declared type; one in which somebody has put something else is text until that is
+# gone. Reading a cell raises TypeError, ValueError or OverflowError when it holds something of another kind.
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return str(value) if _said(value) else ""
 
 
 def _number(value: Any) -> float | None:
-    if value is None or isinstance(value, str):
+    if not _said(value):
         return None
-    return None if math.isnan(float(value)) else float(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is not finite")
+    return number
 
 
 def _count(value: Any) -> int:
-    number = _number(value)
-    return 0 if number is None else int(number)
+    count = int(_number(value) or 0)
+    if abs(count) > LAST_COUNT:
+        raise OverflowError(f"{count} is too large")
+    return count
 
 
 def _client_id(value: Any) -> int | None:
     number = _number(value)
-    return None if number is None or number < 0 else int(number)
+    if number is None or number < 0:
+        return None
+    if number > LAST_CLIENT_ID:
+        raise OverflowError(f"{number} is no client id")
+    return int(number)
 
 
 def _flag(value: Any) -> bool:
-    number = _number(value)
-    return True if number is None else bool(number)
+    word = str(value).lower().removesuffix(".0")
+    if _said(value) and word not in TRUE + FALSE:
+        raise ValueError(f"{value!r} is neither true nor false")
+    return word not in FALSE
 
 
 def _stamp(value: Any) -> datetime | None:
-    if value is None or value != value:
+    if not _said(value):
         return None
-    return datetime.fromtimestamp(value.timestamp(), UTC) if value.tzinfo else value.to_pydatetime().replace(tzinfo=UTC)
+    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(found, datetime):
+        raise TypeError(f"{value!r} is not a time")
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(found.timestamp(), UTC)
 
 
 _COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -316,53 +362,80 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 
 
-def _rows_of(frame: pd.DataFrame) -> list[StrategyRow]:
+_UNREADABLE = {"enabled": False}
+"""What a cell that cannot be read is taken for, where that is not the default: nothing is begun because of it."""
+
+
+def _rows_of(frame: pd.DataFrame) -> tuple[list[StrategyRow], list[StrategyRow]]:
+    """The strategies, and the rows with names that no strategy can have."""
     if "strategy" not in frame.columns and frame.index.name == "strategy":
         frame = frame.reset_index()
     if "strategy" not in frame.columns:
         raise StoreError(f"{LIBRARY}/{SYMBOL} has no column strategy", hint="each row needs strategy and filename")
-    rows = []
     names = [str(name) for name in frame.columns]
-    for values in frame.itertuples(index=False, name=None):
-        raw = dict(zip(names, values, strict=True))
-        ours = {name: read(raw[name]) for name, (_, read) in _COLUMNS.items() if name in raw}
-        extra = {name: value for name, value in raw.items() if name not in _COLUMNS and _said(value)}
-        if not NAME.fullmatch(ours["strategy"]):
-            raise StoreError(f"{LIBRARY}/{SYMBOL} has a row with the strategy name {raw['strategy']!r}")
-        rows.append(StrategyRow(**ours, extra=extra))
+    found = [_row_of(dict(zip(names, values, strict=True))) for values in frame.itertuples(index=False, name=None)]
+    rows = [row for row in found if NAME.fullmatch(row.strategy)]
     twice = [name for name, count in Counter(row.strategy for row in rows).items() if count > 1]
     if twice:
         raise StoreError(f"{LIBRARY}/{SYMBOL} has more than one row for {', '.join(sorted(twice))}")
-    return rows
+    return rows, [row for row in found if not NAME.fullmatch(row.strategy)]
 
 
-def _frame_of(rows: Iterable[StrategyRow]) -> pd.DataFrame:
-    import numpy as np
+def _row_of(raw: Mapping[str, Any]) -> StrategyRow:
+    ours: dict[str, Any] = {}
+    misfits: dict[str, Any] = {}
+    for name, (_, read) in _COLUMNS.items():
+        if name not in raw:
+            continue
+        try:
+            ours[name] = read(raw[name])
+        except (TypeError, ValueError, OverflowError):
+            misfits[name] = raw[name]
+            if name in _UNREADABLE:
+                ours[name] = _UNREADABLE[name]
+    if not _said(raw["strategy"]):
+        misfits["strategy"] = None
+    if ours.get("managed_by") == MANAGED_BY and "enabled" in raw and not _said(raw["enabled"]):
+        misfits["enabled"] = None  # the runner has written a flag here
+    extra = {name: value for name, value in raw.items() if name not in _COLUMNS and _said(value)}
+    return StrategyRow(**ours, extra=extra, misfits=misfits)
+
+
+def _frame_of(rows: Iterable[StrategyRow], strange: Collection[StrategyRow]) -> pd.DataFrame:
     import pandas as pd
 
-    ordered = sorted(rows, key=lambda row: row.strategy)
-    columns: dict[str, Any] = {}
-    for name, (kind, _) in _COLUMNS.items():
-        values = [getattr(row, name) for row in ordered]
-        if kind == "str":
-            columns[name] = np.array([str(value) for value in values], dtype=object)
-        elif kind == "float64":
-            columns[name] = np.array([math.nan if value is None else value for value in values], dtype=np.float64)
-        elif kind == "int64":
-            columns[name] = np.array([NO_CLIENT_ID if value is None else value for value in values], dtype=np.int64)
-        elif kind == "bool":
-            columns[name] = np.array(values, dtype=np.bool_)
-        else:
-            naive = [None if value is None else value.astimezone(UTC).replace(tzinfo=None) for value in values]
-            columns[name] = np.array(naive, dtype="datetime64[ns]")
+    ordered = [*sorted(rows, key=lambda row: row.strategy), *strange]
+    columns: dict[str, Any] = {name: _column(name, kind, ordered) for name, (kind, _) in _COLUMNS.items()}
     for name in sorted({name for row in ordered for name in row.extra}):
         columns[name] = _extra_column([row.extra.get(name) for row in ordered])
     return pd.DataFrame(columns)
 
 
+def _column(name: str, kind: str, rows: Sequence[StrategyRow]) -> Any:
+    import numpy as np
+
+    values = [getattr(row, name) for row in rows]
+    if any(name in row.misfits for row in rows):
+        cells = [row.misfits.get(name, value) for row, value in zip(rows, values, strict=True)]
+        return np.array([str(cell) if _said(cell) else None for cell in cells], dtype=object)
+    if kind == "str":
+        return np.array([str(value) for value in values], dtype=object)
+    if kind == "float64":
+        return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+    if kind == "int64":
+        return np.array([NO_CLIENT_ID if value is None else value for value in values], dtype=np.int64)
+    if kind == "bool":
+        return np.array(values, dtype=np.bool_)
+    naive = [None if value is None else value.astimezone(UTC).replace(tzinfo=None) for value in values]
+    return np.array(naive, dtype="datetime64[ns]")
+
+
 def _said(value: Any) -> bool:
     """Whether a cell holds something: not None, NaN or NaT."""
-    return value is not None and bool(value == value)
+    try:
+        return value is not None and bool(value == value)
+    except (TypeError, ValueError):
+        return True
 
 
 def _extra_column(values: list[Any]) -> Any:

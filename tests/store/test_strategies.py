@@ -158,7 +158,6 @@ def test_a_table_indexed_by_strategy_is_read_too(store: Store) -> None:
     [
         ({"name": ["a"]}, "no column strategy"),
         ({"strategy": ["a", "a"]}, "more than one row for a"),
-        ({"strategy": ["a/b"]}, "a/b"),
     ],
 )
 def test_a_table_that_cannot_be_meant_is_refused(store: Store, frame: dict, word: str) -> None:
@@ -303,3 +302,53 @@ def test_a_client_id_that_is_kept_does_not_need_the_store(
     table.refresh()
     monkeypatch.setattr(Store, "write", refuse)
     assert table.client_id_for("a", 10) == 10
+
+
+# -- what somebody else has written
+
+
+def test_rows_that_no_strategy_can_have_are_left_alone_and_said_once(store: Store) -> None:
+    names = ["a", "my strategy", "", None, "a/b", "x" * 65]
+    store.write("general", "strategies", pd.DataFrame({"strategy": names, "note": list("uvwxyz"), "rank": range(6)}))
+    told: list[str] = []
+    table = StrategyTable(store, report=told.append)
+    table.set_params("a", {"x": 1})
+    table.upsert([StrategyRow(strategy="b")])
+    assert [row.strategy for row in table.all()] == ["a", "b"]
+    kept = store.read("general", "strategies").set_index("note")["strategy"]
+    assert [kept[note] for note in "uvwxyz"] == names
+    assert len(told) == 1 and "'my strategy'" in told[0] and "'a/b'" in told[0]
+    with pytest.raises(ValueError, match="strategy name"):
+        table.upsert([StrategyRow(strategy="my strategy")])
+
+
+ODD = {
+    "enabled": ["True", "maybe"], "client_id": ["3", "many"], "target_weight": ["0.25", "10 %"],
+    "equity": [1e5, np.inf], "generation": ["1", "1" + "0" * 30], "updated_at": ["2024-03-01T15:30:00+00:00", "noon"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column", sorted(ODD))
+def test_a_cell_of_another_kind_is_kept_and_takes_nothing_else_with_it(store: Store, column: str) -> None:
+    store.write("general", "strategies", pd.DataFrame({"strategy": ["good", "odd"], column: ODD[column]}))
+    table = StrategyTable(store)
+    good, odd = table.get("good"), table.get("odd")
+    assert good.misfits == {} and odd.misfits == {column: ODD[column][1]}
+    assert getattr(good, column) == {
+        "enabled": True, "client_id": 3, "target_weight": 0.25, "equity": 1e5, "generation": 1, "updated_at": NOW,
+    }[column]  # fmt: skip
+    assert getattr(odd, column) in (None, 0, False)
+    table.set_params("good", {"x": 1})
+    assert str(store.read("general", "strategies").set_index("strategy").loc["odd", column]) == str(ODD[column][1])
+    again = StrategyTable(store)
+    assert getattr(again.get("good"), column) in (getattr(good, column), again.get("good").updated_at)
+    right = 9 if column == "client_id" else getattr(good, column)
+    again.upsert([again.get("odd").saying(**{column: right})])
+    assert StrategyTable(store).get("odd").misfits == {}
+
+
+def test_an_empty_flag_in_a_row_of_a_file_is_not_what_was_written_there(store: Store) -> None:
+    frame = pd.DataFrame({"strategy": ["a", "b"], "enabled": [np.nan, np.nan], "managed_by": ["runner", ""]})
+    store.write("general", "strategies", frame)
+    table = StrategyTable(store)
+    assert (table.get("a").misfits, table.get("b").misfits, table.get("b").enabled) == ({"enabled": None}, {}, True)

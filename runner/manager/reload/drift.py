@@ -7,12 +7,14 @@
 A cap that was tightened in the store (from a dashboard, in an emergency) is honoured at once and holds until it is
 adopted, reverted or edited in the file. Anything looser, or of another kind, is shown and not applied: for rows that a
 file manages, the file is the source of truth. Where both were changed, the tighter of the two runs, and a field without
-a tighter side keeps the value that runs.
+a tighter side keeps the value that runs. What makes no sense is shown with its problem, and is never an error of the
+runner's: one row must not stop the others.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -31,6 +33,10 @@ OVERRIDE = "override"
 UNIVERSE = "universe"
 WEIGHTS = ("min_weight", "target_weight", "max_weight")
 """Parameters that have a column of their own beside `params`."""
+SHOWN_CHARS = 100
+"""As much of a value of somebody else's is said."""
+DEPTH = 20
+"""Objects and lists in one another; more are not parameters."""
 _INFOS = {info.name: info for info in params_of(BaseParams)}
 
 
@@ -45,20 +51,24 @@ class FieldDrift:
     """Which way the stored value goes, seen from what runs."""
     problem: str = ""
     """Why the stored value could not be used even if it were wanted."""
+    cell: str = ""
+    """The column whose cell holds something of another kind; empty for what can be read."""
 
     def __str__(self) -> str:
-        return f"{self.path} {shown(self.running)} → {shown(self.stored)}"
+        return f"{self.path} {_brief(self.running)} → {_brief(self.stored)}"
+
+
+def _brief(value: Any) -> str:
+    """A value for people, who may have put anything there."""
+    text = shown(value).encode(errors="backslashreplace").decode()
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} …"
 
 
 def drift_of(row: StrategyRow, written: StrategySpec) -> tuple[FieldDrift, ...]:
-    """The fields in which the row differs from what was written into it."""
-    try:
-        said = json.loads(row.params or "{}")
-    except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        problem = "not a JSON object"
-        return (FieldDrift(path="params", running="", stored=row.params, direction=Direction.NEUTRAL, problem=problem),)
+    """The fields in which the row differs from what was written into it. Raises for nothing that a row may hold."""
+    said = _said(row.params)
+    if said is None:
+        return (_unusable("params", "", row.params, "not a JSON object"),)
     ours, found = asdict(written.params), []
     for name in _INFOS:
         if name == UNIVERSE:
@@ -68,31 +78,71 @@ def drift_of(row: StrategyRow, written: StrategySpec) -> tuple[FieldDrift, ...]:
             column = getattr(row, name)
             stored = ours[name] if column is None else column
         if stored != ours[name]:
-            found.append(_field(name, ours[name], stored))
+            found.append(_field(written, name, stored))
+        elif name in row.misfits:
+            path = f"{PARAMS}{name}"
+            found.append(_unusable(path, ours[name], row.misfits[name], "not a number", cell=name))
     if said.get(UNIVERSE, written.universe.text) != written.universe.text:
-        found.append(_universe(written.universe.text, said[UNIVERSE]))
-    if row.enabled != written.enabled:
-        direction = by_size("smaller_is_tighter", written.enabled, row.enabled)
+        problem = "the universe is changed in the file"
+        found.append(_unusable(UNIVERSE, written.universe.text, said[UNIVERSE], problem))
+    if ENABLED in row.misfits:
+        problem = "neither true nor false"
+        found.append(_unusable(ENABLED, written.enabled, row.misfits[ENABLED], problem, cell=ENABLED))
+    elif row.enabled != written.enabled:
+        direction = direction_at(ENABLED, written.enabled, row.enabled, written)
         found.append(FieldDrift(path=ENABLED, running=written.enabled, stored=row.enabled, direction=direction))
     return tuple(found)
 
 
-def _universe(ours: str, stored: Any) -> FieldDrift:
-    problem = "the universe is changed in the file"
-    return FieldDrift(path=UNIVERSE, running=ours, stored=stored, direction=Direction.NEUTRAL, problem=problem)
+def _said(params: str) -> dict[str, Any] | None:
+    """The parameters of a row; None when they are not an object that could be written again."""
+    try:
+        said = json.loads(params or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) and not _is_deep(said) else None
 
 
-def _field(name: str, ours: Any, stored: Any) -> FieldDrift:
-    path, info = f"{PARAMS}{name}", _INFOS[name]
-    if not isinstance(stored, int | float) or isinstance(stored, bool):
-        return FieldDrift(path=path, running=ours, stored=stored, direction=Direction.NEUTRAL, problem="not a number")
+def _is_deep(value: Any) -> bool:
+    inside = [value]
+    for _ in range(DEPTH):
+        inside = [one for outer in inside if isinstance(outer, dict | list) for one in _members(outer)]
+        if not inside:
+            return False
+    return True
+
+
+def _members(outer: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return outer.values() if isinstance(outer, dict) else outer
+
+
+def _unusable(path: str, running: Any, stored: Any, problem: str, *, cell: str = "") -> FieldDrift:
+    return FieldDrift(
+        path=path, running=running, stored=stored, direction=Direction.NEUTRAL, problem=problem, cell=cell
+    )  # fmt: skip
+
+
+def _field(written: StrategySpec, name: str, stored: Any) -> FieldDrift:
+    path, ours = f"{PARAMS}{name}", getattr(written.params, name)
+    if not _is_number(stored):
+        return _unusable(path, ours, stored, "not a number")
     problem = ""
     try:
         BaseParams.from_mapping({"min_weight": 0.0, "max_weight": 1.0, name: stored})
     except ValueError as error:
         problem = str(error)
-    direction = by_size(info.direction, ours, stored, zero_is_off=info.zero_is_off)
+    direction = direction_at(path, ours, stored, written)
     return FieldDrift(path=path, running=ours, stored=stored, direction=direction, problem=problem)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it can be compared: JSON knows integers beyond all floats, and Python's also infinities and NaN."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +186,7 @@ def standing(
         if one.stored == ours and path not in kept:
             continue  # both say the same
         before = next((old for old in overlays if old.path == path and old.source == STORE), None)
-        direction = direction_at(path, kept[path].value if path in kept else ours, one.stored)
+        direction = direction_at(path, kept[path].value if path in kept else ours, one.stored, file)
         if path in edited and before is not None and before.value == one.stored and direction is Direction.LOOSER:
             continue  # the file has become tighter than what was honoured: nothing is left to decide
         if path in edited:
@@ -168,7 +218,7 @@ def against(file: StrategySpec, overlays: Sequence[Overlay], drift: Sequence[Fie
             continue
         ours = value_at(file, path)
         if ours != one.stored:
-            found.append(replace(one, running=ours, direction=direction_at(path, ours, one.stored)))
+            found.append(replace(one, running=ours, direction=direction_at(path, ours, one.stored, file)))
     return found
 
 
@@ -210,8 +260,9 @@ def value_at(spec: StrategySpec, path: str) -> Any:
     return spec.enabled if path == ENABLED else getattr(spec.params, path.removeprefix(PARAMS))
 
 
-def direction_at(path: str, old: Any, new: Any) -> Direction:
-    """Which way a change of such a field goes."""
+def direction_at(path: str, old: Any, new: Any, spec: StrategySpec | None = None) -> Direction:
+    """Which way a change of such a field of a strategy goes, or of any strategy. The one place where that is decided
+    here."""
     if path == ENABLED:
         return by_size("smaller_is_tighter", old, new)
     info = _INFOS[path.removeprefix(PARAMS)]
@@ -221,15 +272,16 @@ def direction_at(path: str, old: Any, new: Any) -> Direction:
 def with_foreign(row: StrategyRow, foreign: Iterable[FieldDrift]) -> StrategyRow:
     """The row with what others wrote into it and nobody has decided about: writing a row must not undo that."""
     for one in foreign:
-        match one.path:
-            case "params":
-                row = replace(row, params=one.stored)
-            case "enabled":
-                row = replace(row, enabled=one.stored)
-            case _:
-                name = one.path.removeprefix(PARAMS)
-                row = replace(row, params=json.dumps(json.loads(row.params) | {name: one.stored}, sort_keys=True))
-                if name in WEIGHTS and isinstance(one.stored, int | float):
-                    column: dict[str, Any] = {name: float(one.stored)}
-                    row = replace(row, **column)
+        if one.cell:
+            row = replace(row, misfits={**row.misfits, one.cell: one.stored})
+        elif one.path == "params":
+            row = replace(row, params=one.stored)
+        elif one.path == ENABLED:
+            row = replace(row, enabled=one.stored)
+        else:
+            name = one.path.removeprefix(PARAMS)
+            row = replace(row, params=json.dumps(json.loads(row.params) | {name: one.stored}, sort_keys=True))
+            if name in WEIGHTS and not one.problem:
+                column: dict[str, Any] = {name: float(one.stored)}
+                row = replace(row, **column)
     return row

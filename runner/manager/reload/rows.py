@@ -8,7 +8,6 @@ decided about.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,9 +85,7 @@ class Rows:
         if known is None or known.state == state:
             return
         try:
-            self._manager.strategies.change(
-                lambda stored: [replace(stored[name], state=state)] if name in stored else []
-            )
+            self._manager.strategies.change(lambda stored: [stored[name].saying(state=state)] if name in stored else [])
         except StoreError as error:
             self._manager.notice("store", f"the row of {name} could not be marked {state or 'active'}: {error.message}")
 

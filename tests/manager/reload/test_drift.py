@@ -8,7 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runner.errors import SpecError
 from runner.manager.reload.drift import (
@@ -22,10 +25,12 @@ from runner.manager.reload.drift import (
     with_foreign,
 )
 from runner.manager.reload.track import overlaid
+from runner.manager.sync import row_of
+from runner.spec.changes import Direction, changes, direction_of
 from runner.spec.folder import load_text
 from runner.spec.spec import StrategySpec
 from runner.store.generations import Overlay
-from runner.store.strategies import StrategyRow
+from runner.store.strategies import StrategyRow, StrategyTable
 
 TEXT = """spec: 1
 name: A
@@ -200,4 +205,117 @@ def test_what_the_store_says_is_shown_against_the_file() -> None:
     drift = drift_of(row(max_daily_loss=0.01, stop_loss=0.2), overlaid(SPEC, TIGHTENED))
     found = {one.path: (one.running, one.stored, one.direction.value) for one in against(SPEC, TIGHTENED, drift)}
     assert found == {"params.max_daily_loss": (0.02, 0.01, "tighter"), "params.stop_loss": (0.05, 0.2, "looser")}
-    assert direction_at("enabled", True, False).value == "tighter"
+    assert direction_at("enabled", True, False, SPEC).value == "tighter"
+
+
+# -- what nobody can have meant
+
+
+class OneTable:
+    """A store that holds one frame."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+
+    def read(self, library: str, symbol: str) -> pd.DataFrame:
+        return self.frame
+
+    def write(self, library: str, symbol: str, frame: pd.DataFrame) -> None:
+        self.frame = frame
+
+
+WRITTEN = row_of(SPEC, StrategyRow(strategy="A"), Path(), generation=1)
+
+
+def read_back(*, cells: Mapping[str, Any]) -> StrategyTable:
+    """The table with the row as the runner writes it, in which somebody has then changed cells."""
+    store = OneTable(pd.DataFrame({"strategy": []}))
+    StrategyTable(store).upsert([WRITTEN])  # type: ignore[arg-type]
+    for name, cell in cells.items():
+        store.frame[name] = pd.Series([cell], dtype=object)
+    return StrategyTable(store)  # type: ignore[arg-type]
+
+
+HUGE = "1" + "0" * 400
+
+
+@pytest.mark.parametrize(
+    ("params", "paths"),
+    [
+        (f'{{"max_position_size": {HUGE}}}', ["params.max_position_size"]),
+        (f'{{"max_daily_trades": -{HUGE}}}', ["params.max_daily_trades"]),
+        ('{"max_position_size": NaN, "stop_loss": Infinity}', ["params.max_position_size", "params.stop_loss"]),
+        ('{"max_position_size": 1e999}', ["params.max_position_size"]),
+        ('{"max_weight": [0.1], "min_weight": {"x": 1}}', ["params.min_weight", "params.max_weight"]),
+        ('{"max_position_size": null, "stop_loss": true}', ["params.max_position_size", "params.stop_loss"]),
+        ('{"universe": {"x": [1]}}', ["universe"]),
+        ('{"x": ' + "[" * 50 + "]" * 50 + "}", ["params"]),
+        ("[" * 100_000, ["params"]),
+        ("1" * 5_000, ["params"]),
+        ("null", ["params"]),
+    ],
+)
+def test_what_cannot_be_compared_is_shown_and_kept(params: str, paths: list[str]) -> None:
+    stored = replace(WRITTEN, params=params)
+    found = drift_of(stored, SPEC)
+    assert [one.path for one in found] == paths
+    assert all(one.problem and one.direction == "neutral" and len(str(one)) < 300 for one in found)
+    said = stands(stored)
+    assert said.goal.spec == SPEC and said.ignored == found
+    assert drift_of(with_foreign(WRITTEN, found), SPEC) == found or "NaN" in params  # NaN is not itself
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ({"enabled": None}, "enabled true → – (neither true nor false)"),
+        ({"enabled": "off!"}, "enabled true → off! (neither true nor false)"),
+        ({"enabled": 7}, "enabled true → 7 (neither true nor false)"),
+        ({"enabled": "no"}, "enabled true → false ()"),
+        ({"max_weight": "10 %"}, "params.max_weight 0.5 → 10 % (not a number)"),
+        ({"max_weight": float("inf")}, "params.max_weight 0.5 → inf (not a number)"),
+        ({"max_weight": "0.3"}, "params.max_weight 0.5 → 0.3 ()"),
+    ],
+)
+def test_a_cell_of_another_kind_is_shown_and_kept(cells: Mapping[str, Any], said: str) -> None:
+    table = read_back(cells=cells)
+    found = drift_of(table.get("A"), SPEC)
+    assert [f"{one} ({one.problem})" for one in found] == [said]
+    assert stands(table.get("A")).goal.spec.params.target_weight == SPEC.params.target_weight
+    table.change(lambda rows: [with_foreign(row_of(SPEC, rows["A"], Path(), generation=2), found)])
+    table.refresh()
+    assert [str(one) for one in drift_of(table.get("A"), SPEC)] == [str(one) for one in found]
+    table.change(lambda rows: [row_of(SPEC, rows["A"], Path(), generation=3)])  # decided: the file's values
+    table.refresh()
+    assert drift_of(table.get("A"), SPEC) == () and table.get("A").misfits == {}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.integers(min_value=10**300) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from([*asdict(SPEC.params), "enabled", "", "note"])
+PARAMS = st.one_of(st.text(), JSON.map(json.dumps), st.dictionaries(NAMES, JSON, max_size=6).map(json.dumps))
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.floats(), st.integers(), st.text(), st.binary(), st.just(pd.NaT), st.datetimes(),
+    st.sampled_from(["true", "no", "0.1", "nan", "-1", "0", "1e999"]),
+)  # fmt: skip
+COLUMNS = ("enabled", "min_weight", "target_weight", "max_weight", "equity", "client_id", "generation", "updated_at")
+
+
+@given(params=PARAMS, cells=st.dictionaries(st.sampled_from(COLUMNS), SCALARS, max_size=4))
+def test_nothing_in_a_row_raises_or_loosens(params: str, cells: Mapping[str, Any]) -> None:
+    table = read_back(cells={"params": params, **cells})
+    stored = table.get("A")
+    assert stored is not None
+    said = stands(stored)
+    assert direction_of(changes(SPEC, said.goal.spec)) is not Direction.LOOSER
+    drift = drift_of(stored, SPEC)
+    assert all(len(str(one)) < 300 for one in drift)
+    kept = with_foreign(row_of(SPEC, stored, Path(), generation=2), drift)
+    table.change(lambda _: [kept])
+    table.refresh()
+    again = table.get("A")
+    assert again is not None
+    assert [(one.path, one.problem) for one in drift_of(again, SPEC)] == [(one.path, one.problem) for one in drift]

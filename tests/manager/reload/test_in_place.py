@@ -8,12 +8,14 @@ import threading
 from datetime import timedelta
 from typing import Any
 
+import pandas as pd
 import pytest
 from reload_support import WAIT_S, Desk, One, drop_row, store_away, write_row
 
 from runner.errors import StoreError
 from runner.manager.reload.orders import NotDecided
 from runner.manager.reload.verbs import ReloadVerbs
+from runner.store.arctic_manager import get_ac
 from runner.store.arctic_store import Store
 from runner.store.strategies import StrategyRow
 
@@ -415,7 +417,7 @@ def test_somebody_tightens_in_the_store_what_was_overridden(desk: Desk, trading:
     assert one.runtime.params.max_position_size == 0.2
 
 
-# -- a store that is slow or wiped
+# -- a store that is slow, wiped or full of what nobody can have meant
 
 
 def test_a_store_that_does_not_answer_keeps_nobody_waiting(
@@ -456,3 +458,50 @@ def test_a_row_that_is_written_again_has_the_client_id_that_its_strategy_runs_wi
     assert one.stored.client_id == one.runtime.client_id
     new = begin("NEXTONE", params=params())
     assert new.phase == "Running" and new.runtime.client_id not in given
+
+
+def test_a_store_that_is_wiped_and_spoilt_rows_cost_no_strategy_its_start_or_its_client_id(
+    make_desk: Any, restart: Any
+) -> None:
+    first: Desk = make_desk()
+    for name in ("ONE", "TWO", "THREE"):
+        first.write(name, params=params())
+    first.begin()
+    ids = {runtime.name: runtime.client_id for runtime in first.manager.runtimes}
+
+    def spoil(desk: Desk) -> None:
+        with get_ac(desk.manager.config.store_uri) as store:
+            write_row(store, "ONE", params='{"max_position_size": 1' + "0" * 400 + "}")
+            write_row(store, "TWO", params="not json")
+
+    second: Desk = restart(first, spoil)
+    assert {runtime.name: runtime.phase.value for runtime in second.manager.runtimes} == dict.fromkeys(ids, "Running")
+    assert One(second, "ONE").condition("Drifted") == ("True", "StoreIgnored") and One(second, "TWO").track.drift
+    second.edit("THREE", params=params(max_position_size=0.2))
+    assert One(second, "THREE").runtime.params.max_position_size == 0.2
+
+    def wipe(desk: Desk) -> None:
+        desk.write("FOUR", params=params())
+        with get_ac(desk.manager.config.store_uri) as store:
+            store.delete("general", "strategies")
+
+    third: Desk = restart(second, wipe)
+    again = {runtime.name: runtime.client_id for runtime in third.manager.runtimes}
+    assert again.pop("FOUR") not in ids.values() and again == ids
+
+
+def test_a_row_whose_name_no_strategy_can_have_stops_nobody_and_is_said_once(desk: Desk, trading: Any) -> None:
+    one = trading("GOOD")
+    store, seen = desk.manager.store, len(one.desk.running.events)
+    frame = store.read("general", "strategies")
+    strange = frame[frame["strategy"] == "GOOD"].assign(managed_by="", equity=5.0)
+    table = pd.concat([frame, strange.assign(strategy="my strategy"), strange.assign(strategy="")])
+    store.write("general", "strategies", table.reset_index(drop=True))
+    desk.edit("GOOD", params=params(max_position_size=0.5))
+    one.took_over("live", "tighter")
+    desk.edit("GOOD", params=params(max_position_size=0.4))
+    kept = store.read("general", "strategies").set_index("strategy")["equity"]
+    assert (kept["my strategy"], kept[""]) == (5.0, 5.0)
+    desk.running.settle()
+    told = [event for event in desk.running.events[seen:] if getattr(event, "code", "") == "store"]
+    assert len(told) == 1 and "'my strategy'" in told[0].text
