@@ -104,6 +104,9 @@ _COLUMNS = (
 )
 
 
+_REMOVED = "removed:"
+"""Begins the keys of removed strategies in the journal's table `meta`; `;` is the character after `:`."""
+
 _OF_STRATEGY = f"SELECT {_COLUMNS} FROM generation WHERE strategy = ?"
 
 
@@ -150,6 +153,8 @@ class Generations:
                 generation.text,
             )
             connection.execute(f"INSERT INTO generation ({_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
+            if generation.state is GenerationState.APPLIED:
+                _restore(connection, generation.strategy)
             return int(last) + 1
 
         number: int = self.write(run)
@@ -159,11 +164,15 @@ class Generations:
     def mark(self, strategy: str, generation: int, state: GenerationState, text: str = "") -> None:
         """Say what became of a version."""
         row = (state.value, time_text(self.clock.now()), text, strategy, generation)
-        self.write(
-            lambda connection: connection.execute(
+
+        def run(connection: sqlite3.Connection) -> None:
+            connection.execute(
                 "UPDATE generation SET state = ?, state_at = ?, text = ? WHERE strategy = ? AND generation = ?", row
             )
-        )
+            if state is GenerationState.APPLIED:
+                _restore(connection, strategy)
+
+        self.write(run)
 
     def get(self, strategy: str, generation: int) -> Generation | None:
         """A version by its number."""
@@ -189,6 +198,25 @@ class Generations:
     def strategies(self) -> list[str]:
         """Every strategy that has a version."""
         return [row[0] for row in self.query("SELECT DISTINCT strategy FROM generation ORDER BY strategy", ())]
+
+    # -- strategies that are no more
+
+    def remove(self, strategy: str) -> None:
+        """Its file is gone and it has ended: what is kept of it is history, until a version of it is applied again."""
+        row = (f"{_REMOVED}{strategy}", time_text(self.clock.now()))
+        self.write(lambda connection: connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row))
+
+    def restore(self, strategy: str) -> None:
+        """It runs again, as the version that it ran before."""
+        self.write(lambda connection: _restore(connection, strategy))
+
+    def is_removed(self, strategy: str) -> bool:
+        return bool(self.query("SELECT 1 FROM meta WHERE key = ?", (f"{_REMOVED}{strategy}",)))
+
+    def removed(self) -> frozenset[str]:
+        """Every strategy that was removed, and is not there again."""
+        rows = self.query("SELECT key FROM meta WHERE key >= ? AND key < ?", (_REMOVED, _REMOVED[:-1] + ";"))
+        return frozenset(row[0].removeprefix(_REMOVED) for row in rows)
 
     # -- values that hold in place of the file's
 
@@ -225,6 +253,10 @@ class Generations:
 
         dropped: bool = self.write(run)
         return dropped
+
+
+def _restore(connection: sqlite3.Connection, strategy: str) -> None:
+    connection.execute("DELETE FROM meta WHERE key = ?", (f"{_REMOVED}{strategy}",))
 
 
 def _generation(row: Sequence[Any]) -> Generation:

@@ -40,6 +40,9 @@ MANAGED_BY = "runner"
 NO_CLIENT_ID = -1
 """Stored while a strategy has no client id yet."""
 
+REMOVED = "removed"
+"""In `state`: the strategy's file is gone."""
+
 LAST_CLIENT_ID, LAST_COUNT = 2**31 - 1, 2**63 - 1
 """What IB's ids and the whole numbers of a column can hold."""
 

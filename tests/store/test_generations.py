@@ -112,3 +112,34 @@ def test_a_journal_of_the_first_format_gets_the_new_tables_and_keeps_its_events(
     with Journal.open(path) as journal:
         assert journal.meta("kept") == "yes"
         assert journal.generations.add(version()).generation == 1
+
+
+# -- strategies that are no more
+
+
+def test_a_removed_strategy_is_removed_until_a_version_of_it_is_applied(journal: Journal) -> None:
+    kept = journal.generations
+    first = kept.add(version())
+    assert not kept.is_removed("TREND")
+    kept.remove("TREND")
+    kept.remove("TREND")
+    kept.add(version(GenerationState.REFUSED))
+    assert kept.is_removed("TREND") and not kept.is_removed("TREN") and kept.removed() == {"TREND"}
+    assert kept.running("TREND") == first  # its history is there
+    again = kept.add(version(GenerationState.APPLYING))
+    assert kept.is_removed("TREND")
+    kept.mark("TREND", again.generation, GenerationState.APPLIED)
+    assert not kept.is_removed("TREND") and kept.removed() == frozenset()
+    kept.remove("TREND")
+    kept.add(version())
+    assert not kept.is_removed("TREND")
+    kept.remove("TREND")
+    kept.restore("TREND")
+    assert not kept.is_removed("TREND")
+
+
+def test_what_is_removed_is_known_after_a_restart(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal.db") as journal:
+        journal.generations.remove("TREND")
+    with Journal.open(tmp_path / "journal.db") as journal:
+        assert journal.generations.removed() == {"TREND"}

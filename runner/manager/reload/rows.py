@@ -2,7 +2,7 @@
 
 Others write into the table too, and only whole tables can be written. So every row is made from the table as it is in
 that moment: what somebody has changed meanwhile is kept, in other rows and in those fields of this one that nobody has
-decided about.
+decided about. What must not be lost with the store is in the journal: which strategies are no more, and client ids.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runner.manager.reload.drift import FieldDrift, drift_of, with_foreign
 from runner.manager.reload.settings import STORE_RETRY_S
 from runner.manager.reload.track import Goal, Track
 from runner.manager.sync import row_of
-from runner.store.strategies import StrategyRow
+from runner.store.strategies import MANAGED_BY, REMOVED, StrategyRow
 
 if TYPE_CHECKING:
     from runner.manager.strategy_manager import StrategyManager
@@ -49,11 +49,19 @@ class Rows:
     def write_all(self, found: Iterable[Applied], *, ours: Collection[str] = ()) -> None:
         """The same for many, with one write."""
         found = list(found)
-        if found:
-            self._manager.strategies.change(lambda stored: [self._row(one, stored, ours) for one in found])
+        removed = self._manager.journal.generations.removed()
+        gone = removed - {track.name for track, _, _ in found}
+
+        def made(stored: Mapping[str, StrategyRow]) -> list[StrategyRow]:
+            return [*_marked(gone, stored.get), *(self._row(one, stored, ours) for one in found)]
+
+        if found or _marked(gone, self.get):
+            self._manager.strategies.change(made)
         for track, goal, generation in found:
             track.written, track.stored_generation = goal.spec, generation
             track.unsynced, track.sync_due = "", None
+            if track.name in removed:
+                self._manager.journal.generations.restore(track.name)
 
     def _row(self, one: Applied, stored: Mapping[str, StrategyRow], ours: Collection[str]) -> StrategyRow:
         track, goal, generation = one
@@ -79,8 +87,25 @@ class Rows:
             return False
         return True
 
+    # -- strategies that are no more
+
+    def is_removed(self, name: str) -> bool:
+        """Whether its file was gone when it ended. The row knows it too, should the journal not; one that is older than
+        what ran last knows nothing of it."""
+        generations, row = self._manager.journal.generations, self.get(name)
+        if generations.is_removed(name):
+            return True
+        last = generations.running(name)
+        return row is not None and row.state == REMOVED and (last is None or last.generation <= row.generation)
+
     def mark(self, name: str, state: str) -> None:
-        """Note in the row that its file is gone, or is back. What the store refuses is said, not raised."""
+        """Note that its file is gone and it has ended (REMOVED), or that it is back (empty): in the journal, and in its
+        row. What the store refuses is said, and done with the next write or `remark`."""
+        generations = self._manager.journal.generations
+        if state == REMOVED:
+            generations.remove(name)
+        elif generations.is_removed(name):
+            generations.restore(name)
         known = self.get(name)
         if known is None or known.state == state:
             return
@@ -88,6 +113,20 @@ class Rows:
             self._manager.strategies.change(lambda stored: [stored[name].saying(state=state)] if name in stored else [])
         except StoreError as error:
             self._manager.notice("store", f"the row of {name} could not be marked {state or 'active'}: {error.message}")
+
+    def remark(self) -> bool:
+        """Marks the rows of strategies that were removed while the store was away; False when it still is."""
+        try:
+            self.write_all([])
+        except StoreError:
+            return False
+        return True
+
+
+def _marked(gone: Iterable[str], get: Callable[[str], StrategyRow | None]) -> list[StrategyRow]:
+    """The rows that do not say yet that their strategy is no more, saying so."""
+    rows = (row for name in sorted(gone) if (row := get(name)) is not None)
+    return [row.saying(state=REMOVED) for row in rows if row.managed_by == MANAGED_BY and row.state != REMOVED]
 
 
 def _foreign(track: Track, row: StrategyRow | None) -> tuple[FieldDrift, ...]:

@@ -17,7 +17,7 @@ from runner.manager.reload.orders import NotDecided
 from runner.manager.reload.verbs import ReloadVerbs
 from runner.store.arctic_manager import get_ac
 from runner.store.arctic_store import Store
-from runner.store.strategies import StrategyRow
+from runner.store.strategies import REMOVED, StrategyRow
 
 
 def params(**values: float) -> str:
@@ -505,3 +505,39 @@ def test_a_row_whose_name_no_strategy_can_have_stops_nobody_and_is_said_once(des
     desk.running.settle()
     told = [event for event in desk.running.events[seen:] if getattr(event, "code", "") == "store"]
     assert len(told) == 1 and "'my strategy'" in told[0].text
+
+
+def test_what_is_removed_while_the_store_is_away_is_marked_with_the_next_write(desk: Desk, begin: Any) -> None:
+    rows, one = desk.engine.carrier.rows, begin("LEFT", params=params())
+    with store_away():
+        desk.remove("LEFT")
+        assert rows.is_removed("LEFT") and not rows.remark()
+    assert one.stored.state == ""
+    begin("AFTER", params=params())
+    assert one.stored.state == REMOVED and rows.remark()
+
+    with store_away():
+        desk.remove("AFTER")
+    assert rows.remark()
+    assert One(desk, "AFTER").stored.state == REMOVED
+
+
+def test_what_is_removed_is_known_without_its_row_until_it_runs_again(desk: Desk, begin: Any) -> None:
+    rows = desk.engine.carrier.rows
+    begin("LOST", params=params())
+    assert not rows.is_removed("LOST")
+    desk.remove("LOST")
+    drop_row(desk.manager.store, "LOST")
+    desk.manager.strategies.refresh()
+    assert rows.is_removed("LOST")
+    desk.write("LOST")
+    desk.settle("LOST")
+    assert not rows.is_removed("LOST") and One(desk, "LOST").stored.state == ""
+
+
+def test_the_row_knows_what_is_removed_when_the_journal_does_not(desk: Desk, begin: Any) -> None:
+    rows, generations = desk.engine.carrier.rows, desk.manager.journal.generations
+    begin("ROWKNOWS", params=params())
+    desk.remove("ROWKNOWS")
+    generations.restore("ROWKNOWS")  # a journal from before it kept that
+    assert rows.is_removed("ROWKNOWS")
