@@ -23,7 +23,7 @@ from runner.base_params import BaseParams
 from runner.blocks import params_of
 from runner.errors import SpecError
 from runner.manager.reload.track import ENABLED, PARAMS, Goal
-from runner.spec.changes import Direction, by_size, changes, shown
+from runner.spec.changes import Direction, changes, direction_of_param, shown
 from runner.spec.spec import StrategySpec
 from runner.store.generations import Overlay
 from runner.store.strategies import StrategyRow
@@ -89,7 +89,7 @@ def drift_of(row: StrategyRow, written: StrategySpec) -> tuple[FieldDrift, ...]:
         problem = "neither true nor false"
         found.append(_unusable(ENABLED, written.enabled, row.misfits[ENABLED], problem, cell=ENABLED))
     elif row.enabled != written.enabled:
-        direction = direction_at(ENABLED, written.enabled, row.enabled, written)
+        direction = direction_of_param(written, ENABLED, written.enabled, row.enabled)
         found.append(FieldDrift(path=ENABLED, running=written.enabled, stored=row.enabled, direction=direction))
     return tuple(found)
 
@@ -131,7 +131,7 @@ def _field(written: StrategySpec, name: str, stored: Any) -> FieldDrift:
         BaseParams.from_mapping({"min_weight": 0.0, "max_weight": 1.0, name: stored})
     except ValueError as error:
         problem = str(error)
-    direction = direction_at(path, ours, stored, written)
+    direction = direction_of_param(written, path, ours, stored)
     return FieldDrift(path=path, running=ours, stored=stored, direction=direction, problem=problem)
 
 
@@ -179,14 +179,15 @@ def standing(
     ignored: list[FieldDrift] = []
     conflicts: list[str] = []
     for path, one in said.items():
-        if one.problem:
+        before = next((old for old in overlays if old.path == path and old.source == STORE), None)
+        if one.problem:  # it takes nothing back that was honoured
+            honoured += [before] if before is not None and path not in edited else []
             ignored.append(one)
             continue
         ours = value_at(file, path)
         if one.stored == ours and path not in kept:
             continue  # both say the same
-        before = next((old for old in overlays if old.path == path and old.source == STORE), None)
-        direction = direction_at(path, kept[path].value if path in kept else ours, one.stored, file)
+        direction = direction_of_param(file, path, kept[path].value if path in kept else ours, one.stored)
         if path in edited and before is not None and before.value == one.stored and direction is Direction.LOOSER:
             continue  # the file has become tighter than what was honoured: nothing is left to decide
         if path in edited:
@@ -218,7 +219,7 @@ def against(file: StrategySpec, overlays: Sequence[Overlay], drift: Sequence[Fie
             continue
         ours = value_at(file, path)
         if ours != one.stored:
-            found.append(replace(one, running=ours, direction=direction_at(path, ours, one.stored, file)))
+            found.append(replace(one, running=ours, direction=direction_of_param(file, path, ours, one.stored)))
     return found
 
 
@@ -258,15 +259,6 @@ def _fitted(file: StrategySpec, kept: list[Overlay], candidates: list[Overlay]) 
 def value_at(spec: StrategySpec, path: str) -> Any:
     """What a spec says of a field that may be overridden."""
     return spec.enabled if path == ENABLED else getattr(spec.params, path.removeprefix(PARAMS))
-
-
-def direction_at(path: str, old: Any, new: Any, spec: StrategySpec | None = None) -> Direction:
-    """Which way a change of such a field of a strategy goes, or of any strategy. The one place where that is decided
-    here."""
-    if path == ENABLED:
-        return by_size("smaller_is_tighter", old, new)
-    info = _INFOS[path.removeprefix(PARAMS)]
-    return by_size(info.direction, old, new, zero_is_off=info.zero_is_off)
 
 
 def with_foreign(row: StrategyRow, foreign: Iterable[FieldDrift]) -> StrategyRow:

@@ -89,6 +89,8 @@ class ReloadEngine:
         self._ticker: threading.Thread | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._compared = system.monotonic()
+        self._comparing = threading.Event()
+        """A comparison with the store is under way: one that hangs must not take all lanes."""
         self.only: str | None = None
         """The one strategy that is to run, whatever other files there are; None for all."""
 
@@ -138,9 +140,10 @@ class ReloadEngine:
         """Schedules what is due: a try again, the end of a trading window or of a temporary value, a strategy that
         holds nothing any more, a comparison with the store."""
         now = self.system.monotonic()
-        if now - self._compared >= self._settings.drift_interval_s:
+        if now - self._compared >= self._settings.drift_interval_s and not self._comparing.is_set():
             self._compared = now
-            self._lanes.submit(self.in_place.read_rows)
+            self._comparing.set()
+            self._lanes.submit(self._compare)
         phased, self._phased = self._phased, {}
         for name, track in self.tracks().items():
             waiting = track.waiting
@@ -148,6 +151,12 @@ class ReloadEngine:
                 track.waiting = replace(waiting, due=now)  # what it waited for may have come
             if self._is_due(track, now, phased=name in phased):
                 self.schedule(name)
+
+    def _compare(self) -> None:
+        try:
+            self.in_place.read_rows()
+        finally:
+            self._comparing.clear()
 
     def _idle(self) -> list[Track]:
         """Those of which nothing is being carried out."""

@@ -125,6 +125,7 @@ class InPlace:
         if not self.read_row():
             return
         rows = self._engine.carrier.rows
+        rows.remark()
         for name, track in self._engine.tracks().items():
             missing = track.wanted is not None and rows.get(name) is None
             if track.applied is not None and (missing or rows.foreign(track) or track.drift):

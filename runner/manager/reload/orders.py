@@ -11,12 +11,12 @@ from typing import Any
 from runner.errors import ConfigError, ExitCode, RunnerError, SpecError
 from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Change, Keep
-from runner.manager.reload.drift import OVERRIDE, STORE, direction_at, value_at
+from runner.manager.reload.drift import OVERRIDE, STORE, value_at
 from runner.manager.reload.engine import DONE, ReloadEngine
 from runner.manager.reload.files import text_sha256
 from runner.manager.reload.track import ENABLED, PARAMS, Announced, Approval, Goal, Track
 from runner.model.events import ReloadResult
-from runner.spec.changes import Direction, shown
+from runner.spec.changes import Direction, direction_of_param, shown
 from runner.spec.edit import Change as Edit
 from runner.spec.edit import edited
 from runner.spec.files import rewrite
@@ -224,7 +224,7 @@ class Orders:
                 now, then = value_at(track.applied, path), value_at(file, path)
             except AttributeError:  # the universe, say, or a row that cannot be read
                 continue
-            if direction_at(path, now, then) is Direction.TIGHTER:
+            if direction_of_param(file, path, now, then) is Direction.TIGHTER:
                 raise NotDecided(
                     f"the file of {track.name} says {path} {shown(then)}, in a version that is not in force yet",
                     hint=f"approve or reject that version first: runner status {track.name}",

@@ -88,7 +88,7 @@ class Starting:
         names = {*manager.journal.generations.strategies(), *(n for n, row in rows.items() if row.managed_by)}
         return sorted(
             name for name in names
-            if (name not in rows or rows[name].state != "removed") and self._last(name, rows.get(name)) is not None
+            if not self._engine.carrier.rows.is_removed(name) and self._last(name, rows.get(name)) is not None
         )  # fmt: skip
 
     def _with_file(self, name: str, loaded: Loaded) -> Start | None:
@@ -187,6 +187,8 @@ class Starting:
     def _recall(self, track: Track) -> None:
         """What ran last, with what held in place of it; and what was written into the row, to compare it with."""
         row = self._engine.manager.strategies.get(track.name)
+        if self._engine.carrier.rows.is_removed(track.name):
+            return  # it has ended: a file that brings it back is one that begins
         last = self._last(track.name, row)
         spec = None if last is None else self._engine.record.revived(last)
         if last is None or spec is None:

@@ -19,7 +19,6 @@ from runner.manager.reload.drift import (
     STORE,
     Standing,
     against,
-    direction_at,
     drift_of,
     standing,
     with_foreign,
@@ -205,7 +204,14 @@ def test_what_the_store_says_is_shown_against_the_file() -> None:
     drift = drift_of(row(max_daily_loss=0.01, stop_loss=0.2), overlaid(SPEC, TIGHTENED))
     found = {one.path: (one.running, one.stored, one.direction.value) for one in against(SPEC, TIGHTENED, drift)}
     assert found == {"params.max_daily_loss": (0.02, 0.01, "tighter"), "params.stop_loss": (0.05, 0.2, "looser")}
-    assert direction_at("enabled", True, False, SPEC).value == "tighter"
+
+
+@pytest.mark.parametrize("stored", ["abc", None, [1], float("nan"), 0.04])
+def test_what_was_honoured_is_taken_back_by_nothing_that_is_not_tighter(stored: Any) -> None:
+    """An emergency cap is let go of by the value of the file, not by a slip of the keyboard."""
+    found = stands(row(max_daily_loss=stored), overlays=TIGHTENED)
+    assert [(one.path, one.value) for one in found.goal.overlays] == [("params.max_daily_loss", 0.01)]
+    assert [one.path for one in found.ignored] == ["params.max_daily_loss"]
 
 
 # -- what nobody can have meant

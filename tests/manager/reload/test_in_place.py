@@ -490,8 +490,8 @@ def test_a_store_that_is_wiped_and_spoilt_rows_cost_no_strategy_its_start_or_its
     assert again.pop("FOUR") not in ids.values() and again == ids
 
 
-def test_a_row_whose_name_no_strategy_can_have_stops_nobody_and_is_said_once(desk: Desk, trading: Any) -> None:
-    one = trading("GOOD")
+def test_a_row_whose_name_no_strategy_can_have_stops_nobody_and_is_said_once(desk: Desk, begin: Any) -> None:
+    one = begin("GOOD", params=params())
     store, seen = desk.manager.store, len(one.desk.running.events)
     frame = store.read("general", "strategies")
     strange = frame[frame["strategy"] == "GOOD"].assign(managed_by="", equity=5.0)

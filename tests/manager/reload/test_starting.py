@@ -57,6 +57,8 @@ def before(desk: Desk) -> None:
         desk.write(name, sizing=CALM_AND_FLAT, execution=RESTING)
     desk.write("GONEFLAT", on_remove="flatten")
     desk.settle("EMPTY")
+    for name in HOLDING:
+        desk.service.orders.approve(name, 2, actor="kim")  # more of FLAT than before
     desk.run_to("11:00")
     for name in HOLDING:
         one = One(desk, name)
@@ -388,3 +390,35 @@ def test_a_table_that_others_have_added_columns_to_is_kept(make_desk: Any, resta
     second.edit("ONE", params=TIGHTER)
     row = One(second, "ONE").stored
     assert (row.extra, row.generation) == ({"desk": "rates"}, 2)
+
+
+def test_what_was_removed_while_the_store_was_away_stays_removed(make_desk: Any, restart: Any) -> None:
+    first: Desk = make_desk()
+    for name in ("AWAY1", "AWAY2", "STAYS"):
+        first.write(name)
+    first.begin()
+    with store_away():
+        first.remove("AWAY1")
+        first.remove("AWAY2")
+    second: Desk = restart(first)
+    assert {runtime.name for runtime in second.manager.runtimes} == {"STAYS"}
+    second.manager.strategies.refresh()
+    assert {row.strategy: row.state for row in second.manager.strategies.all()} == {
+        "AWAY1": "removed", "AWAY2": "removed", "STAYS": "",
+    }  # fmt: skip
+
+
+def test_what_was_removed_before_the_store_was_wiped_stays_removed(make_desk: Any, restart: Any) -> None:
+    first: Desk = make_desk()
+    for name in ("GONE1", "GONE2", "STAYS2"):
+        first.write(name)
+    first.begin()
+    first.remove("GONE1")
+    first.remove("GONE2")
+
+    def wipe(desk: Desk) -> None:
+        with get_ac(desk.manager.config.store_uri) as store:
+            store.delete("general", "strategies")
+
+    second: Desk = restart(first, wipe)
+    assert {runtime.name for runtime in second.manager.runtimes} == {"STAYS2"}

@@ -14,6 +14,7 @@ import reload_hooks
 from reload_support import HELD_ONLY, WAIT_S, Desk, One, store_away
 
 from runner.manager import versions
+from runner.manager.versions import Versions
 
 HOOKED = "{on_params: reload_hooks:on_params}"
 
@@ -313,27 +314,27 @@ def test_the_later_edit_wins_over_one_that_is_being_prepared(desk: Desk, at_work
     assert desk.settles(lambda: desk.streams == streams)
 
 
-def test_an_invalid_edit_after_a_tighter_one_gives_the_caps_back(desk: Desk, at_work: Any) -> None:
-    one = at_work("UNDONE", hooks=HOOKED, params="{target_weight: 0.1, max_position_size: 0.6}")
+def test_an_invalid_edit_after_a_tighter_one_gives_the_caps_back(
+    desk: Desk, at_work: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = at_work("UNDONE", params="{target_weight: 0.1, max_position_size: 0.6}")
     preparing, go_on = threading.Event(), threading.Event()
+    prepare = Versions.prepare
 
-    def hold_up(_old: Any, _new: Any) -> None:
+    def slowly(*args: Any) -> Any:
         preparing.set()
-        go_on.wait(1.5)
+        go_on.wait(WAIT_S)
+        return prepare(*args)
 
-    reload_hooks.ON_PARAMS["CALM,FLAT"] = hold_up
-    with untouched(desk, one):
-        try:
-            desk.write("UNDONE", params="{target_weight: 0.1, max_position_size: 0.3}")
-            desk.engine.wish(desk.look_at_files())
-            assert one.runtime.params.max_position_size == 0.3 and preparing.wait(WAIT_S)
-            desk.write("UNDONE", params="{target_weight: 0.1, max_position_size: -1}")
-            desk.engine.wish(desk.look_at_files())
-            go_on.set()
-            assert desk.engine.settled(WAIT_S)
-        finally:
-            go_on.set()
-            del reload_hooks.ON_PARAMS["CALM,FLAT"]
+    with untouched(desk, one), monkeypatch.context() as patch:
+        patch.setattr(Versions, "prepare", slowly)
+        desk.write("UNDONE", params="{target_weight: 0.1, max_position_size: 0.3}")
+        desk.engine.wish(desk.look_at_files())
+        assert one.runtime.params.max_position_size == 0.3 and preparing.wait(WAIT_S)
+        desk.write("UNDONE", params="{target_weight: 0.1, max_position_size: -1}")
+        desk.engine.wish(desk.look_at_files())
+        go_on.set()
+        assert desk.engine.settled(WAIT_S)
         assert one.state == "refused" and one.text.startswith("S204 at ")
     desk.edit("UNDONE", params="{target_weight: 0.1, max_position_size: 0.6}")
 
@@ -357,7 +358,6 @@ def test_fifty_reloads_leave_nothing_behind(desk: Desk, at_work: Any) -> None:
     while i % len(sections) != len(sections) - 1:
         i += 1
         desk.edit("FIFTY", **sections[i % len(sections)])
-    assert desk.settles(lambda: desk.streams == streams)
-    assert (desk.tasks, desk.requests) == (tasks, requests)
+    assert desk.settles(lambda: desk.streams == streams and desk.tasks <= tasks and desk.requests <= requests)
     assert len(one.runtime.instance._feeds) == 1 and not one.runtime.instance._hook_tasks
     assert one.state == "applied" and one.condition("Applied") == ("True", "Applied")
