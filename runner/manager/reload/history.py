@@ -10,6 +10,7 @@ from typing import Any
 from runner.errors import ConfigError
 from runner.manager.reload.files import leaves
 from runner.spec.changes import shown
+from runner.spec.problems import closest
 from runner.store.codec import time_text
 from runner.store.generations import Generation, GenerationState
 from runner.store.journal import Journal
@@ -79,9 +80,9 @@ def blame_view(journal: Journal, name: str, field: str) -> dict[str, Any]:
             rows.append(generation_row(one) | {"old": value, "new": now})
         value = now
     if all(row["new"] is None for row in rows):
-        known = sorted(_leaves(applied[-1]))
-        close = difflib.get_close_matches(field, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else "runner show NAME lists its fields"
+        known = sorted({path for one in applied for path in _leaves(one)})
+        close = closest(field, known)
+        hint = f"did you mean {close}?" if close else f"they say: {', '.join(known)}"
         raise ConfigError(f"no version of {name} says anything about {field}", hint=hint)
     return {"strategy": name, "field": field, "value": value, "shown": shown(value), "changes": rows}
 
@@ -90,15 +91,23 @@ def version_of(journal: Journal, name: str, generation: int) -> Generation:
     """A version by its number; ConfigError when there is none."""
     found = journal.generations.get(name, generation)
     if found is None:
-        if not journal.generations.history(name, 1):
+        newest = journal.generations.newest(name)
+        if newest is None:
             raise _unknown(journal, name)
-        raise ConfigError(f"there is no generation {generation} of {name}", hint=f"runner history {name}")
+        raise ConfigError(
+            f"there is no generation {generation} of {name} (the newest is {newest.generation})",
+            hint=f"runner history {name}",
+        )
     return found
 
 
 def _unknown(journal: Journal, name: str) -> ConfigError:
-    known = ", ".join(journal.generations.strategies()) or "none"
-    return ConfigError(f"no version of a strategy called {name!r} was ever seen (known: {known})")
+    known = journal.generations.strategies()
+    close = closest(name, known)
+    return ConfigError(
+        f"no version of a strategy called {name!r} was ever seen (known: {', '.join(known) or 'none'})",
+        hint=f"did you mean {close}?" if close else "",
+    )
 
 
 def _leaves(generation: Generation) -> dict[str, Any]:

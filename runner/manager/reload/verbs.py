@@ -163,8 +163,9 @@ class ReloadVerbs:
 
     def _drift(self, name: str | None) -> dict[str, Any]:
         engine = self._service.engine
+        named = [engine.track(name)] if name else []
         engine.in_place.compare_with_store(RESCAN_TIMEOUT_S)
-        tracks = [engine.track(name)] if name else list(engine.tracks().values())
+        tracks = named or list(engine.tracks().values())
         rows = []
         for track in tracks:
             held = {one.path: one for one in track.overlays}

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from reload_support import WAIT_S, Desk, One, drop_row, store_away, write_row
 
-from runner.errors import StoreError
+from runner.errors import ConfigError, StoreError
 from runner.manager.reload.orders import NotDecided
 from runner.manager.reload.verbs import ReloadVerbs
 from runner.store.arctic_manager import get_ac
@@ -262,6 +262,12 @@ def test_adopted_it_is_in_the_file_with_every_comment_where_it_was(desk: Desk, t
     assert one.version.spec.params.risk_per_trade == 0.02 and one.condition("Drifted") == ("False", "InSync")
     with pytest.raises(NotDecided, match="the store says nothing about ADOPT"):
         desk.service.orders.adopt("ADOPT", actor="kim")
+
+
+async def test_drift_of_a_name_that_nothing_has_names_those_there_are(desk: Desk, begin: Any) -> None:
+    begin("DRIFTS")
+    with pytest.raises(ConfigError, match=r"there is no YAML strategy called 'DRIFT' \(known: .*DRIFTS"):
+        await ReloadVerbs(desk.service).drift({"name": "DRIFT"})
 
 
 def test_reverted_the_file_says_what_runs_and_the_store_says_so_too(desk: Desk, trading: Any) -> None:

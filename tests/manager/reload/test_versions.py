@@ -182,6 +182,17 @@ def test_blame_names_the_versions_that_changed_a_field(kept: Journal) -> None:
     with pytest.raises(ConfigError, match=r"says anything about params\.stop_los") as caught:
         blame_view(kept, "KEPT", "params.stop_los")
     assert caught.value.hint == "did you mean params.stop_loss?"
+    with pytest.raises(ConfigError, match="says anything about colour") as caught:
+        blame_view(kept, "KEPT", "colour")
+    assert caught.value.hint.startswith("they say: bars.history, bars.size, ")
+
+
+def test_a_version_that_there_is_not_is_refused_with_the_newest_there_is(kept: Journal) -> None:
+    with pytest.raises(ConfigError, match=r"there is no generation 7 of KEPT \(the newest is 6\)"):
+        diff_view(kept, "KEPT", 1, 7)
+    with pytest.raises(ConfigError, match="called 'KEBT' was ever seen") as caught:
+        history_view(kept, "KEBT", limit=1)
+    assert caught.value.hint == "did you mean KEPT?"
 
 
 @pytest.mark.parametrize("view", [lambda j: history_view(j, "NEVER", limit=9), lambda j: diff_view(j, "NEVER", 1, 2),
