@@ -21,7 +21,7 @@ PLAN_FORMAT = "1.0"
 @click.command(cls=Command)
 @click.argument("names", nargs=-1)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep the plan, for `runner apply FILE`.")
-@click.option("--exit-code", is_flag=True, help="End with 3 when there is something to change.")
+@click.option("--exit-code", is_flag=True, help="End with 3 when there is something to change, or to approve.")
 @click.option("--offline", is_flag=True, help="Compare with what ran last, without a running runner and its prices.")
 @click.pass_context
 def plan(ctx: click.Context, names: tuple[str, ...], out: Path | None, exit_code: bool, offline: bool) -> None:
@@ -39,7 +39,7 @@ def plan(ctx: click.Context, names: tuple[str, ...], out: Path | None, exit_code
     else:
         result = call(settings.find_state_dir(), "plan", timeout_s=CHANGE_TIMEOUT_S, names=list(names))
     if out is not None:
-        out.write_text(json.dumps({"plan_format": PLAN_FORMAT, **result}, indent=2) + "\n", encoding="utf-8")
+        _write_plan(out, result)
     deployment = result.get("config") or {"action": "none"}
     if settings.json:
         show_json(result)
@@ -48,15 +48,19 @@ def plan(ctx: click.Context, names: tuple[str, ...], out: Path | None, exit_code
             click.echo("\n".join(_lines(line)))
         if deployment["action"] != "none":
             click.echo("\n".join(_config_lines(deployment)))
-        count = result["changes"]
-        click.echo(f"{count} {'strategy' if count == 1 else 'strategies'} would change. Nothing applied.")
-    differs = result["changes"] or deployment["action"] != "none"
+        count, held = result["changes"], result["held"]
+        asked = f", {held} {'is' if held == 1 else 'are'} held" if held else ""
+        click.echo(f"{count} {'strategy' if count == 1 else 'strategies'} would change{asked}. Nothing applied.")
+    differs = result["changes"] or result["held"] or deployment["action"] != "none"
     ctx.exit(ExitCode.CHANGES if exit_code and differs else ExitCode.OK)
 
 
 _ACTIONS = {
     "apply": "would be applied",
     "hold": "would be held",
+    "held": "is held",
+    "aside": "its file is set aside",
+    "rejected": "was rejected",
     "wait": "would wait",
     "refuse": "is refused",
     "start": "would be started",
@@ -160,11 +164,23 @@ def apply(ctx: click.Context, plan_file: Path | None, reason: str) -> None:
     ctx.exit(show_strategies(settings, result))
 
 
+def _write_plan(path: Path, result: dict[str, Any]) -> None:
+    from runner.spec.files import write_atomically
+
+    write_atomically(path, (json.dumps({"plan_format": PLAN_FORMAT, **result}, indent=2) + "\n").encode())
+
+
 def _read_plan(path: Path) -> dict[str, Any]:
+    from runner.manager.reload.kept_plan import planned
+
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is not a plan: {error}", hint="make one with: runner plan --out FILE") from None
     if not isinstance(found, dict) or found.get("plan_format") != PLAN_FORMAT:
         raise ConfigError(f"{path} is not a plan of this version", hint="make one with: runner plan --out FILE")
+    try:
+        planned(found)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", hint=error.hint) from None
     return found

@@ -102,6 +102,9 @@ def test_what_is_no_plan_is_refused(running: Process) -> None:
     (running.project.root / "other.json").write_text("{}")
     assert running.project.say("apply", "other.json").code == 78
     assert running.project.say("apply", "nowhere.json").code == 78
+    (running.project.root / "edited.json").write_text('{"plan_format": "1.0", "strategies": [{"action": "hold"}]}')
+    said = running.project.say("apply", "edited.json")
+    assert said.code == 78 and "edited.json: this is not a plan that can be applied: strategy 1 of the plan" in said.err
 
 
 def test_a_refused_file_is_in_the_plan_with_its_problems(running: Process) -> None:
@@ -121,12 +124,16 @@ def test_loosening_is_held_until_somebody_decides(running: Process) -> None:
     assert "loosens params.target_weight 0.2 → 0.25: runner approve SWING@3" in held.out
     assert running.target_weight("SWING") == 0.2 and running.generations("SWING") == (3, 2, 2)
     assert "runner approve SWING@3" in project.say("status").out
-    assert "SWING: would be held" in project.say("plan").out
+    planned = project.say("plan", "--exit-code")
+    assert planned.code == 3 and "0 strategies would change, 1 is held." in planned.out
+    assert "SWING: is held: loosens params.target_weight 0.2 → 0.25: runner approve SWING@3" in planned.out
 
     wrong = project.say("approve", "SWING@2")
     assert wrong.code == 1 and "SWING@3 is" in wrong.err
     assert project.say("reject", "SWING@3", "--reason", "not in this market").code == 0
     assert project.say("reload").code == 0, "it is not asked for again"
+    planned = project.say("plan", "--exit-code")
+    assert planned.code == 0 and "SWING: was rejected: not in this market; it is asked for again" in planned.out
     assert project.say("approve", "SWING@3").code == 1
 
     project.edit("swing.yaml", "target_weight: 0.25", "target_weight: 0.24")
@@ -203,7 +210,7 @@ def test_what_a_file_loosens_under_an_override_is_held_like_anything_else(runnin
     project.edit("swing.yaml", "target_weight: 0.2 ", "target_weight: 0.21 ")
     said = project.say("reload")
     assert said.code == 5 and "loosens params.target_weight 0.2 → 0.21" in said.out
-    assert "SWING: would be held" in project.say("plan").out
+    assert "SWING: is held" in project.say("plan").out
     assert project.say("set", "SWING", "params.max_daily_trades", "20", "--for", "2h", "--reason", "x").code == 5
     held = running.generations("SWING")[0]
     assert running.target_weight("SWING") == 0.1
@@ -245,6 +252,8 @@ def test_rollback_runs_an_old_version_and_sets_the_file_aside(running: Process) 
     assert running.target_weight("SWING") == 0.15
     assert "target_weight: 0.12" in project.read("swing.yaml")
     assert project.say("reload").code == 0 and running.target_weight("SWING") == 0.15, "the file is set aside"
+    planned = project.say("plan", "--exit-code")
+    assert planned.code == 0 and "SWING: its file is set aside: rolled back to generation" in planned.out
 
     tighter = project.say("rollback", f"SWING@{number + 1}", "--reason", "back down")
     assert tighter.code == 0 and running.target_weight("SWING") == 0.12
@@ -262,6 +271,8 @@ def test_rollback_runs_an_old_version_and_sets_the_file_aside(running: Process) 
 def test_a_cap_that_is_tightened_in_the_store_holds_and_a_looser_one_does_not(running: Process) -> None:
     project = running.project
     assert project.say("drift", "--exit-code").out == "the store says what the files say\n"
+    unknown = project.say("drift", "SWIMG")
+    assert unknown.code == 78 and "there is no YAML strategy called 'SWIMG' (known: HOLD, SWING)" in unknown.err
     change_row(project, "SWING", "target_weight", 0.05)
     said = project.say("drift", "--exit-code")
     assert said.code == 3
@@ -342,6 +353,12 @@ def test_without_a_runner_the_versions_are_read_from_the_journal(running: Proces
     project.edit("hold.yaml", "target_weight: 0.09", "target_weight: 0.08")
     said = project.say("plan", "--offline", "--exit-code")
     assert said.code == 3 and "params.target_weight  0.09 → 0.08" in said.out
+    assert project.say("plan", "--offline", "NOBODY").code == 78
+    text = project.read("swing.yaml")
+    (project.strategies / "swing.yaml").unlink()
+    said = project.say("plan", "--offline")
+    assert "SWING: would be removed" in said.out and "2 strategies would change" in said.out
+    project.save("swing.yaml", text)
 
     ran = project.say("history", "HOLD", "--json").json["running"]
     assert project.say("rollback", f"HOLD@{ran - 1}", "--file").code == 0

@@ -5,7 +5,7 @@ Nothing is ever done in part: a change that loosens one cap and tightens another
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from runner.model.annotations import Apply, Loosening
@@ -148,3 +148,26 @@ def decide(running: StrategySpec, wanted: Wanted, situation: Situation) -> Decis
     if strongest(found) == "restart" and situation.in_window and not wanted.at_once:
         return Wait(spec, found)
     return Change(spec, found)
+
+
+def decide_beside(
+    *,
+    applied: StrategySpec,
+    in_force: StrategySpec,
+    file: StrategySpec,
+    wanted: Wanted,
+    situation: Situation,
+) -> Decision:
+    """As `decide`, where other values hold in place of a file's: in `in_force` and `wanted`, not in `applied` and
+    `file`.
+
+    Such a value ends some day, and nobody is asked then. So what the file itself changes is decided as if it were not
+    there, and what it loosens under one is held like anything else.
+    """
+    decision = decide(in_force, wanted, situation)
+    bare = decide(applied, replace(wanted, spec=file), situation)
+    if isinstance(decision, Refuse):
+        return decision
+    if isinstance(bare, Change) and isinstance(decision, Keep):
+        return Change(decision.spec, bare.changes)
+    return replace(bare, spec=decision.spec) if isinstance(bare, Hold | Wait) else decision

@@ -1,69 +1,116 @@
-"""A plan without a running runner: the files against what the journal says ran last."""
+"""Without a running runner: the files against what the journal says ran last."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
 
-from runner.manager.reload.decision import Begin, Hold, Keep, LastRun, Situation, Wanted, begin, decide
-from runner.manager.reload.files import placed
-from runner.manager.reload.plan import field_row
-from runner.manager.reload.track import overlaid
-from runner.spec.changes import changes, direction_of, strongest
+from runner.errors import SpecError
+from runner.manager.reload.decision import Decision, Situation, Wanted, begin, decide_beside
+from runner.manager.reload.drift import standing
+from runner.manager.reload.plan import plan_of
+from runner.manager.reload.record import Record
+from runner.manager.reload.track import Goal, Track
+from runner.model.events import Reloaded
 from runner.spec.config import RunnerConfig
 from runner.spec.deployment import Deployment
-from runner.spec.folder import load_folder, load_text
+from runner.spec.folder import Folder, Loaded, load_folder
 from runner.spec.spec import StrategySpec
 from runner.store.journal import Journal
+from runner.store.strategies import StrategyRow
 
 
 def offline_plan(config: RunnerConfig, journal: Journal, names: Sequence[str]) -> dict[str, Any]:
     """Like `plan_view`, without the orders: those need prices and positions."""
-    deployment = Deployment.of(config)
-    folder = load_folder(config.strategies_dir, deployment=deployment)
-    rows = []
-    for loaded in folder.loaded:
-        if not loaded.name or (names and loaded.name not in names):
-            continue
-        running, number = _ran_last(config, journal, deployment, loaded.name)
-        row: dict[str, Any] = {"strategy": loaded.name, "file": loaded.path.name, "running": number, "changes": []}
-        if loaded.spec is None:
-            said = [placed(problem, config.strategies_dir) for problem in loaded.problems if problem.is_error]
-            rows.append(row | {"action": "refuse", "problems": said})
-            continue
-        wanted, situation = Wanted(spec=loaded.spec), Situation(loosening=config.loosening)
-        decision = begin(LastRun(), wanted, situation) if running is None else decide(running, wanted, situation)
-        found = () if running is None else changes(running, loaded.spec)
-        row["changes"] = [field_row(change, loaded) for change in found]
-        match decision:
-            case Begin():
-                row["action"] = "start"
-            case Keep():
-                row["action"] = "note" if found else "none"
-            case Hold(why=why):
-                row |= {"action": "hold", "why": why}
-            case _:
-                row["action"] = "apply"
-        if row["action"] in ("apply", "hold"):
-            row |= {"apply": strongest(found), "direction": direction_of(found).value}
-            row |= {"effect": None, "effect_missing": "no runner is running"}
-        if row["action"] != "none" or names:
-            rows.append(row)
-    return {"changes": len([row for row in rows if row["action"] != "none"]), "strategies": rows}
+    folder = load_folder(config.strategies_dir, deployment=Deployment.of(config))
+    return plan_of(RanLast(config, journal, folder), folder, names)
 
 
-def _ran_last(
-    config: RunnerConfig, journal: Journal, deployment: Deployment, name: str
-) -> tuple[StrategySpec | None, int]:
-    last = journal.generations.running(name)
-    if last is None:
-        return None, 0
-    loaded = load_text(
-        last.document,
-        path=config.strategies_dir / last.file,
-        root=config.strategies_dir,
-        deployment=deployment,
-    )
-    if loaded.spec is None:
-        return None, last.generation
-    return overlaid(loaded.spec, tuple(journal.generations.overlays(name))), last.generation
+@dataclass(frozen=True, slots=True)
+class _JournalAlone:
+    """What `Record` asks of the manager, where nothing runs and nobody has opened the store."""
+
+    config: RunnerConfig
+    journal: Journal
+    strategies: Mapping[str, StrategyRow] = field(default_factory=dict)
+
+
+def record_of(config: RunnerConfig, journal: Journal) -> Record:
+    """What the journal has of strategies."""
+    return Record(cast("Any", _JournalAlone(config, journal)), Deployment.of(config))
+
+
+class RanLast:
+    """What the next start will find of every strategy, as far as the journal has it."""
+
+    def __init__(self, config: RunnerConfig, journal: Journal, folder: Folder) -> None:
+        self.root = config.strategies_dir
+        self._config = config
+        self._journal = journal
+        self._record = record_of(config, journal)
+        self._ended = _ended(journal)
+        files = {one.path: one for one in folder.loaded}
+        self._tracks = {name: self._track(name, files) for name in journal.generations.strategies()}
+
+    def tracks(self) -> Mapping[str, Track]:
+        return self._tracks
+
+    def track(self, name: str) -> Track:
+        return self._tracks.get(name) or Track(name=name)
+
+    def goal(self, track: Track, file: StrategySpec) -> Goal:
+        now = datetime.now(UTC)
+        lasting = tuple(one for one in track.overlays if one.expires_at is None or one.expires_at > now)
+        if track.applied is None or track.in_force is None:
+            return Goal.of(file, lasting)
+        return standing(
+            track.name, file, applied=track.applied, in_force=track.in_force, overlays=lasting, drift=()
+        ).goal
+
+    def decision(self, track: Track, goal: Goal) -> Decision:
+        approval, newest = track.approval, track.newest
+        said = approval is not None and newest is not None and newest.generation == approval.generation
+        said = said and newest is not None and newest.spec_hash == goal.file.spec_hash
+        wanted = Wanted(spec=goal.spec, approved=said, at_once=said)
+        situation = Situation(loosening=self._config.loosening)
+        if track.applied is None or track.in_force is None:
+            return begin(self._record.ran_last(track.name), wanted, situation)
+        return decide_beside(
+            applied=track.applied, in_force=track.in_force, file=goal.file, wanted=wanted, situation=situation
+        )
+
+    def effect(self, name: str, wanted: StrategySpec) -> dict[str, Any]:
+        return {"effect": None, "effect_missing": "no runner is running"}
+
+    def _track(self, name: str, files: Mapping[Path, Loaded]) -> Track:
+        generations = self._journal.generations
+        track, last = self._record.track(name), generations.running(name)
+        if track.newest is not None:
+            track.wanted = files.get(self.root / track.newest.file)
+        ended = last is None or last.generation <= self._ended.get(name, 0)
+        spec = None if last is None or ended else self._record.revived(last)
+        if last is not None and spec is not None:
+            track.take(_in_force(spec, track), last.generation)
+        return track
+
+
+def _in_force(spec: StrategySpec, track: Track) -> Goal:
+    try:
+        return Goal.of(spec, track.overlays)
+    except SpecError:
+        return Goal.of(spec)
+
+
+def _ended(journal: Journal) -> dict[str, int]:
+    """The newest version that was known of each strategy when nothing of it ran any more."""
+    found: dict[str, int] = {}
+    for _, event in journal.events(kinds=[Reloaded.type]):
+        assert isinstance(event, Reloaded)
+        if event.running == 0:
+            found[event.strategy] = event.generation
+        else:
+            found.pop(event.strategy, None)
+    return found

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from runner.errors import ExitCode, RunnerError, SpecError
+from runner.errors import ConfigError, RunnerError, SpecError
 from runner.manager.reload.blame import span_of
 from runner.manager.reload.decision import (
     Begin,
@@ -18,73 +18,162 @@ from runner.manager.reload.decision import (
     Wait,
 )
 from runner.manager.reload.engine import ReloadEngine
-from runner.manager.reload.files import content, placed
-from runner.manager.reload.track import Goal
+from runner.manager.reload.files import by_name, placed
+from runner.manager.reload.kept_plan import AGAIN, Planned, StalePlan, content_id, planned
+from runner.manager.reload.track import UNDECIDED, Goal, Track
 from runner.model.money import CENT
 from runner.model.orders import Purpose
-from runner.spec.changes import FieldChange, direction_of, strongest
+from runner.spec.changes import FieldChange, changes, direction_of, strongest
 from runner.spec.folder import Folder, Loaded
 from runner.spec.problems import Span
 from runner.spec.spec import StrategySpec
 from runner.store.codec import decimal_text
+from runner.store.generations import Generation, GenerationState
 from runner.strategy.preview import ForeseenOrder, Foresight
 
+UNCHANGED = ("none", "aside", "rejected", "held")
+"""Actions of rows in which nothing would change by itself: somebody has decided already, or is asked to."""
 
-class StalePlan(RunnerError):
-    """Something moved since the plan was made."""
 
-    exit_code = ExitCode.STALE_PLAN
+class Ground(Protocol):
+    """What the files are compared with: what runs, or what is known to have run last."""
+
+    @property
+    def root(self) -> Path:
+        """The strategies folder."""
+        ...
+
+    def tracks(self) -> Mapping[str, Track]:
+        """Every strategy that is known."""
+        ...
+
+    def track(self, name: str) -> Track:
+        """What is known of a strategy, as far as anything is."""
+        ...
+
+    def goal(self, track: Track, file: StrategySpec) -> Goal:
+        """What a version of the file comes to with what holds in place of its values. SpecError when it does not."""
+        ...
+
+    def decision(self, track: Track, goal: Goal) -> Decision:
+        """What would be done to reach a goal."""
+        ...
+
+    def effect(self, name: str, wanted: StrategySpec) -> dict[str, Any]:
+        """The orders that would follow, under `effect`; None there and why under `effect_missing`."""
+        ...
 
 
 def plan_view(engine: ReloadEngine, folder: Folder, names: Sequence[str] = ()) -> dict[str, Any]:
-    """One row per strategy whose file and running version differ; all of `names` when some are given."""
-    rows = []
-    seen = set()
-    for loaded in folder.loaded:
-        if not loaded.name or (names and loaded.name not in names):
-            continue
-        seen.add(loaded.name)
-        row = plan_row(engine, loaded)
-        if row["action"] != "none" or names:
-            rows.append(row)
-    for name, track in sorted(engine.tracks().items()):
-        if name not in seen and track.applied is not None and (not names or name in names):
-            rows.append({"strategy": name, "action": "remove", "on_remove": track.applied.on_remove.value,
-                         "running": track.running, "changes": []})  # fmt: skip
-    return {"changes": len([row for row in rows if row["action"] != "none"]), "strategies": rows}
+    """The files against what runs."""
+    return plan_of(_Running(engine), folder, names)
 
 
-def plan_row(engine: ReloadEngine, loaded: Loaded) -> dict[str, Any]:
+def plan_of(ground: Ground, folder: Folder, names: Sequence[str] = ()) -> dict[str, Any]:
+    """One row per strategy whose file says something else than it runs with; all of `names` when some are given.
+
+    ConfigError for a name that nothing is known of.
+    """
+    tracks = ground.tracks()
+    files = _files(folder, tracks)
+    for name in names:
+        if name not in files and name not in tracks:
+            known = ", ".join(sorted({*files, *tracks})) or "none"
+            raise ConfigError(f"there is no YAML strategy called {name!r} (known: {known})")
+    rows = [
+        _file_row(ground, name, loaded, tracks.get(name) or ground.track(name))
+        for name, loaded in files.items()
+        if not names or name in names
+    ]
+    rows += [
+        _removal_row(track)
+        for name, track in sorted(tracks.items())
+        if name not in files and track.applied is not None and (not names or name in names)
+    ]
+    return {
+        "changes": sum(row["action"] not in UNCHANGED for row in rows),
+        "held": sum(row["action"] == "held" for row in rows),
+        "strategies": [row for row in rows if names or row["action"] != "none"],
+    }
+
+
+def _files(folder: Folder, tracks: Mapping[str, Track]) -> dict[str, Loaded]:
+    """The file of each strategy, as a turn would find it."""
+    return by_name(folder.loaded, known={name: track.wanted for name, track in tracks.items()})
+
+
+def _removal_row(track: Track) -> dict[str, Any]:
+    assert track.applied is not None
+    return {"strategy": track.name, "action": "remove", "on_remove": track.applied.on_remove.value,
+            "running": track.running, "changes": []}  # fmt: skip
+
+
+def _file_row(ground: Ground, name: str, loaded: Loaded, track: Track) -> dict[str, Any]:
     """What would become of one file."""
-    track = engine.tracks().get(loaded.name)
     row: dict[str, Any] = {
-        "strategy": loaded.name,
+        "strategy": name,
         "file": loaded.path.name,
-        "running": 0 if track is None else track.running,
-        "content": content(loaded),
+        "running": track.running,
+        "content": content_id(loaded, ground.root),
         "changes": [],
     }
     if loaded.spec is None:
-        problems = [placed(problem, engine.root) for problem in loaded.problems if problem.is_error]
+        problems = [placed(problem, ground.root) for problem in loaded.problems if problem.is_error]
         return row | {"action": "refuse", "problems": problems}
+    row["spec_hash"] = loaded.spec.spec_hash
+    if track.applied is not None and loaded.spec.spec_hash == track.superseded:
+        found = changes(track.applied, loaded.spec)
+        return row | {"action": "aside", "why": _why_aside(track), "changes": _field_rows(found, loaded)}
+    if loaded.spec.spec_hash == track.rejected:
+        found = () if track.applied is None else changes(track.applied, loaded.spec)
+        return row | {"action": "rejected", "why": _why_rejected(track), "changes": _field_rows(found, loaded)}
     try:
-        goal = Goal.of(loaded.spec) if track is None else engine.in_place.standing(track, loaded.spec).goal
+        goal = ground.goal(track, loaded.spec)
     except SpecError as error:
         return row | {"action": "refuse", "problems": [error.message]}
-    decision = Begin(goal.spec) if track is None else engine.decision(track, goal)
-    row |= {"spec_hash": loaded.spec.spec_hash, "action": _action(decision)}
+    decision = ground.decision(track, goal)
+    row |= {"action": _action(decision)}
     if isinstance(decision, Keep):
-        row["changes"] = [field_row(change, loaded) for change in decision.noted]
+        row["changes"] = _field_rows(decision.noted, loaded)
     if isinstance(decision, Change | Hold | Wait):
         found = decision.changes
-        row["changes"] = [field_row(change, loaded) for change in found]
+        row["changes"] = _field_rows(found, loaded)
         row |= {"apply": strongest(found), "direction": direction_of(found).value}
-        row |= _effect(engine, loaded.name, goal.spec)
+        row |= ground.effect(name, goal.spec)
     if isinstance(decision, Hold):
-        row["why"] = decision.why
+        row |= _held(track, loaded.spec, decision)
     if isinstance(decision, Wait):
         row["why"] = "applied when the trading window is over"
     return row
+
+
+def _why_aside(track: Track) -> str:
+    """Why the file does not count."""
+    newest = track.newest
+    if newest is not None and newest.state in UNDECIDED and newest.spec_hash != track.superseded:
+        done = f"generation {newest.generation} puts an old version back, and is {newest.state.value}"
+    else:
+        done = f"rolled back to generation {track.running}"
+    return f"{done}; the file counts again when it is edited"
+
+
+def _why_rejected(track: Track) -> str:
+    newest = track.newest
+    is_newest = newest is not None and newest.state is GenerationState.REJECTED
+    said = newest.text if newest is not None and is_newest and newest.text else "an operator has said no"
+    return f"{said}; it is asked for again when the file is edited"
+
+
+def _held(track: Track, file: StrategySpec, decision: Hold) -> dict[str, Any]:
+    """Whether somebody is asked already."""
+    newest = track.newest
+    if newest is not None and newest.spec_hash == file.spec_hash and newest.state is GenerationState.HELD:
+        return {"action": "held", "generation": newest.generation, "why": f"{decision.why}: {_approve(newest)}"}
+    return {"why": decision.why}
+
+
+def _approve(newest: Generation) -> str:
+    return f"runner approve {newest.strategy}@{newest.generation}"
 
 
 def _action(decision: Decision) -> str:
@@ -103,9 +192,9 @@ def _action(decision: Decision) -> str:
             return "refuse"
 
 
-def field_row(change: FieldChange, loaded: Loaded) -> dict[str, Any]:
-    """One field of a strategy's file as plain data."""
-    return change_row(change, span_of(change.path, loaded))
+def _field_rows(found: Sequence[FieldChange], loaded: Loaded) -> list[dict[str, Any]]:
+    """Fields of a strategy's file as plain data."""
+    return [change_row(change, span_of(change.path, loaded)) for change in found]
 
 
 def change_row(change: FieldChange, span: Span | None = None) -> dict[str, Any]:
@@ -118,6 +207,29 @@ def change_row(change: FieldChange, span: Span | None = None) -> dict[str, Any]:
         "apply": change.apply,
         "direction": change.direction.value,
     }
+
+
+class _Running:
+    """The strategies that run."""
+
+    def __init__(self, engine: ReloadEngine) -> None:
+        self._engine = engine
+        self.root = engine.root
+
+    def tracks(self) -> Mapping[str, Track]:
+        return self._engine.tracks()
+
+    def track(self, name: str) -> Track:
+        return self.tracks().get(name) or self._engine.record.track(name)
+
+    def goal(self, track: Track, file: StrategySpec) -> Goal:
+        return self._engine.in_place.standing(track, file).goal
+
+    def decision(self, track: Track, goal: Goal) -> Decision:
+        return self._engine.decision(track, goal)
+
+    def effect(self, name: str, wanted: StrategySpec) -> dict[str, Any]:
+        return _effect(self._engine, name, wanted)
 
 
 def _effect(engine: ReloadEngine, name: str, wanted: StrategySpec) -> dict[str, Any]:
@@ -173,19 +285,19 @@ def _order_row(order: ForeseenOrder) -> dict[str, Any]:
 
 
 def check_fresh(engine: ReloadEngine, folder: Folder, plan: dict[str, Any]) -> list[str]:
-    """The strategies of a saved plan. StalePlan when a file, or what runs, is not what the plan was made from."""
-    loaded = {one.name: one for one in folder.loaded}
-    names = []
-    for row in plan.get("strategies", ()):
-        name = str(row["strategy"])
-        track, file = engine.tracks().get(name), loaded.get(name)
-        running = 0 if track is None else track.running
-        if running != row["running"]:
-            raise StalePlan(
-                f"{name} runs generation {running} now; the plan was made when it ran {row['running']}",
-                hint="make the plan again",
-            )
-        if (file is None) != (row["action"] == "remove") or (file is not None and content(file) != row["content"]):
-            raise StalePlan(f"the file of {name} has changed since the plan was made", hint="make the plan again")
-        names.append(name)
-    return names
+    """The strategies of a kept plan. StalePlan when a file, or what runs, is not what the plan was made from."""
+    found, tracks = planned(plan), engine.tracks()
+    files = _files(folder, tracks)
+    for one in found:
+        _check_one(one, tracks.get(one.strategy), files.get(one.strategy), engine.root)
+    return [one.strategy for one in found]
+
+
+def _check_one(one: Planned, track: Track | None, file: Loaded | None, root: Path) -> None:
+    name, running = one.strategy, 0 if track is None else track.running
+    if running != one.running:
+        raise StalePlan(
+            f"{name} runs generation {running} now; the plan was made when it ran {one.running}", hint=AGAIN
+        )
+    if one.content != ("" if file is None else content_id(file, root)):
+        raise StalePlan(f"the file of {name} has changed since the plan was made", hint=AGAIN)

@@ -51,11 +51,7 @@ class ReloadVerbs:
         return await asyncio.to_thread(self._plan, names)
 
     def _plan(self, names: list[str]) -> dict[str, Any]:
-        folder = self._service.read_folder()
-        for name in names:
-            if name not in {one.name for one in folder.loaded}:
-                self._service.engine.track(name)  # raises with the known names
-        found = plan_view(self._service.engine, folder, names)
+        found = plan_view(self._service.engine, self._service.read_folder(), names)
         return found if names else found | {"config": self._service.config_file.plan()}
 
     async def apply(self, args: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from reload_support import RESTING, Desk, One, store_away
 from runner.errors import ConfigError
 from runner.manager.reload.history import blame_view, diff_view, history_view
 from runner.manager.reload.orders import NotDecided
+from runner.manager.reload.plan import plan_view
 from runner.manager.reload.verbs import ReloadVerbs
 from runner.model.annotations import Loosening
 from runner.store.arctic_manager import get_ac
@@ -88,6 +89,19 @@ def test_a_rollback_into_the_file_goes_the_way_of_an_edit(desk: Desk, begin: Any
     one.took_over("live", "tighter")
     assert (one.last.cause, one.last.actor, one.last.reason) == ("rollback", "kim", "back to generation 1")
     assert one.generation == 3 and one.condition("Applied") == ("True", "Applied")
+
+
+def test_a_plan_says_that_a_file_is_set_aside_and_counts_it_for_nothing(desk: Desk, begin: Any) -> None:
+    begin("PUTBY", params=params(stop_loss=0.1))
+    desk.edit("PUTBY", params=params(stop_loss=0.2))
+    desk.service.orders.rollback("PUTBY", 1, actor="kim")
+    plan = plan_view(desk.engine, desk.look_at_files(), ["PUTBY"])
+    (row,) = plan["strategies"]
+    assert (plan["changes"], row["action"]) == (0, "aside")
+    assert row["why"] == "rolled back to generation 3; the file counts again when it is edited"
+    assert [(one["path"], one["old"], one["new"]) for one in row["changes"]] == [("params.stop_loss", 0.1, 0.2)]
+    assert "effect" not in row
+    assert desk.plan("PUTBY", params=params(stop_loss=0.15))["action"] == "apply"
 
 
 def test_a_rollback_waits_for_the_store_like_any_other_change(desk: Desk, begin: Any) -> None:
