@@ -13,19 +13,23 @@ from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Change, Keep
 from runner.manager.reload.drift import OVERRIDE, STORE, value_at
 from runner.manager.reload.engine import DONE, ReloadEngine
-from runner.manager.reload.files import text_sha256
+from runner.manager.reload.files import content, text_sha256
+from runner.manager.reload.kept_plan import AGAIN, Planned, StalePlan, content_id
 from runner.manager.reload.track import ENABLED, PARAMS, Announced, Approval, Goal, Track
 from runner.model.events import ReloadResult
-from runner.spec.changes import Direction, direction_of_param, shown
+from runner.spec.changes import Direction, changes, direction_of_param, shown
 from runner.spec.edit import Change as Edit
 from runner.spec.edit import edited
 from runner.spec.files import rewrite
+from runner.spec.folder import Loaded
 from runner.spec.load import read_document
 from runner.spec.spec import StrategySpec
 from runner.store.generations import Generation, GenerationState, Overlay
 
 MAX_OVERRIDE = timedelta(days=30)
 """Longest that a temporary value may hold; a longer wish belongs in the file."""
+OPEN = (GenerationState.HELD, GenerationState.WAITING, GenerationState.REFUSED)
+"""What became of a version that may still come into force without an edit."""
 
 
 class NotDecided(RunnerError):
@@ -182,7 +186,36 @@ class Orders:
             rewrite(track.wanted.path, text)
             return [str(one) for one in chosen]
 
+    def apply_planned(self, planned: Planned, *, actor: str, reason: str = "") -> ReloadResult:
+        """Approves what a kept plan shows of a strategy, in the trading window too, and nothing else. StalePlan when
+        the file or what runs has moved since: then nothing is approved."""
+        with self._engine.turn(planned.strategy) as track:
+            loaded, spec = self._as_planned(track, planned)
+            if track.judged != content(loaded):  # its turn has not come yet
+                self._engine.look_over(track)
+                loaded, spec = self._as_planned(track, planned)
+            newest = track.newest
+            if newest is None or newest.spec_hash != spec.spec_hash or newest.state not in OPEN:
+                return ReloadResult.UNCHANGED
+            track.approval = Approval(generation=newest.generation)
+            return self._engine.aim(track, spec, Occasion(cause="approve", actor=actor, reason=reason))
+
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _as_planned(self, track: Track, planned: Planned) -> tuple[Loaded, StrategySpec]:
+        """The file as the engine has it. StalePlan unless it is what the plan was made from, over what ran then."""
+        name, loaded = track.name, track.wanted
+        if loaded is None or loaded.spec is None or content_id(loaded, self._engine.root) != planned.content:
+            said = track.base_refused or "its file has changed since the plan was made"
+            raise StalePlan(f"{name}: {said}", hint=AGAIN)
+        if loaded.spec.spec_hash in (track.rejected, track.superseded):
+            raise StalePlan(f"{name}: somebody has decided about its file since the plan was made", hint=AGAIN)
+        if track.running != planned.running and (track.applied is None or changes(track.applied, loaded.spec)):
+            raise StalePlan(
+                f"{name}: generation {track.running} runs now; the plan was made when {planned.running} did",
+                hint=AGAIN,
+            )
+        return loaded, loaded.spec
 
     def _carry_out_newest(self, track: Track, occasion: Occasion) -> ReloadResult:
         """The newest version: the file's own, or an old one that a rollback has asked for."""

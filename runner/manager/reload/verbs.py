@@ -10,6 +10,7 @@ from typing import Any
 from runner.errors import ConfigError
 from runner.manager.control import Verb
 from runner.manager.reload.history import MAX_HISTORY, blame_view, diff_view, history_view
+from runner.manager.reload.kept_plan import AGAIN, StalePlan, planned
 from runner.manager.reload.plan import check_fresh, plan_view
 from runner.manager.reload.service import ReloadService
 from runner.manager.reload.track import Track
@@ -55,21 +56,41 @@ class ReloadVerbs:
         return found if names else found | {"config": self._service.config_file.plan()}
 
     async def apply(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        """Carries out a saved plan, or brings everything together now; what is held is approved by it."""
+        """Carries out a kept plan, which approves what it shows, or brings everything together now; what of `names` is
+        held is approved by it."""
         return await asyncio.to_thread(self._apply, dict(args))
 
     def _apply(self, args: dict[str, Any]) -> dict[str, Any]:
         service, engine = self._service, self._service.engine
-        plan = args.get("plan")
+        if args.get("plan") is not None:
+            return self._apply_plan(args["plan"], args)
         names = [str(name) for name in args.get("names") or ()]
-        if plan is not None:
-            names = check_fresh(engine, service.read_folder(), plan)
         service.rescan(RESCAN_TIMEOUT_S)
         for name in names:
             if self._undecided(engine.track(name)):
                 service.orders.apply_now(name, actor=_actor(args), reason=_reason(args))
         found = self._results(names or sorted(engine.tracks())) | {"deletions_held": service.deletions_held}
-        return found if plan is not None else found | {"config": service.config_file.view()}
+        return found | {"config": service.config_file.view()}
+
+    def _apply_plan(self, plan: Any, args: dict[str, Any]) -> dict[str, Any]:
+        """Nothing is done when anything has moved already. Files may still change until each strategy has its turn:
+        then that one is left as it is, and the others are as the plan shows."""
+        service = self._service
+        shown = planned(plan)
+        check_fresh(service.engine, service.read_folder(), plan)
+        service.rescan(RESCAN_TIMEOUT_S)
+        done, stale = [], []
+        for one in shown:
+            try:
+                if one.approves:
+                    service.orders.apply_planned(one, actor=_actor(args), reason=_reason(args))
+                    done.append(one.strategy)
+            except StalePlan as error:
+                stale.append(error.message)
+        if stale:
+            others = f"; done: {', '.join(done)}" if done else ""
+            raise StalePlan(f"{'; '.join(stale)}{others}", hint=AGAIN)
+        return self._results([one.strategy for one in shown]) | {"deletions_held": service.deletions_held}
 
     def _undecided(self, track: Track) -> bool:
         """Whether something of it is held, waits, or could not be prepared though its file has no problems."""

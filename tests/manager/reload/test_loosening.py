@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from reload_support import WAIT_S, Desk, One, store_away
 
-from runner.errors import ExitCode, RunnerError
+from runner.errors import ConfigError, ExitCode, RunnerError
+from runner.manager.reload.kept_plan import content_id
 from runner.manager.reload.orders import NotDecided
 from runner.manager.reload.plan import StalePlan, check_fresh, plan_view
+from runner.manager.reload.verbs import ReloadVerbs
 from runner.model.annotations import Loosening
 
 
@@ -237,3 +240,157 @@ def test_a_plan_shows_what_would_be_held_and_applying_it_approves_it(desk: Desk,
     one.took_over("live", "looser")
     with pytest.raises(StalePlan, match="PLANNED runs generation 2 now"):
         check_fresh(desk.engine, desk.look_at_files(), plan)
+
+
+# -- kept plans
+
+
+def kept(desk: Desk, *names: str) -> dict[str, Any]:
+    """A plan as it comes back from its file."""
+    found: dict[str, Any] = json.loads(json.dumps(plan_view(desk.engine, desk.look_at_files(), names)))
+    return found
+
+
+async def carry_out(desk: Desk, plan: Any) -> dict[str, Any]:
+    """As `runner apply FILE` does."""
+    return await ReloadVerbs(desk.service).apply({"plan": plan, "actor": "kim"})
+
+
+def saved_before_the_look(desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str, **sections: str) -> None:
+    """Somebody saves the file when the plan has been found to be fresh, and before the files are looked at."""
+    rescan = desk.service.rescan
+
+    def later(timeout_s: float) -> bool:
+        desk.write(name, **sections)
+        return rescan(timeout_s)
+
+    monkeypatch.setattr(desk.service, "rescan", later)
+
+
+async def test_a_plan_approves_nothing_that_was_saved_after_it_was_checked(
+    desk: Desk, begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = begin("SHOWN", params=params()), begin("OTHER", params=params())
+    for name in ("SHOWN", "OTHER"):
+        desk.edit(name, params=params(max_position_size=0.7))
+    plan = kept(desk, "SHOWN", "OTHER")
+    saved_before_the_look(desk, monkeypatch, "SHOWN", params=params(max_position_size=9))
+    with pytest.raises(StalePlan, match="SHOWN: its file has changed since the plan was made; done: OTHER") as caught:
+        await carry_out(desk, plan)
+    assert caught.value.exit_code is ExitCode.STALE_PLAN
+    assert (one.state, one.runtime.params.max_position_size) == ("held", 0.6)
+    assert other.runtime.params.max_position_size == 0.7
+
+
+async def test_a_plan_is_stale_when_another_version_came_to_run_before_its_turn(
+    desk: Desk, begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = begin("RAN", params=params())
+    desk.edit("RAN", params=params(max_position_size=0.5))
+    desk.edit("RAN", params=params(max_position_size=0.7))
+    plan = kept(desk, "RAN")
+    rescan = desk.service.rescan
+
+    def later(timeout_s: float) -> bool:
+        desk.service.orders.override(
+            "RAN", "params.stop_loss", 0.1, lasts=minutes(5), actor="lee", reason="at the same time"
+        )
+        return rescan(timeout_s)
+
+    monkeypatch.setattr(desk.service, "rescan", later)
+    with pytest.raises(StalePlan, match="RAN: generation 4 runs now; the plan was made when 2 did"):
+        await carry_out(desk, plan)
+    assert (one.state, one.runtime.params.max_position_size) == ("held", 0.5)
+
+
+async def test_what_was_rejected_after_a_plan_was_made_is_not_approved_by_it(desk: Desk, begin: Any) -> None:
+    one = begin("SAIDNO", params=params())
+    desk.edit("SAIDNO", params=params(max_position_size=0.7))
+    plan = kept(desk, "SAIDNO")
+    desk.service.orders.reject("SAIDNO", 2, actor="lee")
+    with pytest.raises(StalePlan, match="SAIDNO: somebody has decided about its file since the plan was made"):
+        await carry_out(desk, plan)
+    assert (one.state, one.runtime.params.max_position_size) == ("rejected", 0.6)
+
+
+async def test_a_plan_of_files_that_were_not_looked_at_yet_is_carried_out(desk: Desk, begin: Any) -> None:
+    tighter, looser = begin("UNSEEN1", params=params()), begin("UNSEEN2", params=params())
+    desk.write("UNSEEN1", params=params(max_position_size=0.5))
+    desk.write("UNSEEN2", params=params(max_position_size=0.7))
+    plan = kept(desk, "UNSEEN1", "UNSEEN2")
+    assert [row["action"] for row in plan["strategies"]] == ["apply", "hold"]
+    await carry_out(desk, plan)
+    assert (tighter.runtime.params.max_position_size, looser.runtime.params.max_position_size) == (0.5, 0.7)
+    assert looser.last.actor == "kim" and looser.last.cause == "approve"
+
+
+def test_what_a_plan_knows_a_file_by_is_the_same_on_disk_and_as_it_was_taken_in(desk: Desk, begin: Any) -> None:
+    (desk.folder / "_same.yaml").write_text("params: {target_weight: 0.1}\n")
+    begin("SAME", params="", extends="_same.yaml", tags="[x]")
+    (on_disk,) = [one for one in desk.look_at_files().loaded if one.name == "SAME"]
+    taken_in = desk.engine.track("SAME").wanted
+    assert taken_in is not None and on_disk is not taken_in and len(on_disk.sources) == 2
+    known_by = content_id(taken_in, desk.engine.root)
+    assert content_id(on_disk, desk.engine.root) == known_by
+    (desk.folder / "_same.yaml").write_text("params: {target_weight: 0.2}\n")
+    (edited,) = [one for one in desk.look_at_files().loaded if one.name == "SAME"]
+    assert content_id(edited, desk.engine.root) != known_by
+
+
+def test_a_plan_says_of_a_version_that_is_held_or_rejected_what_it_waits_for(desk: Desk, begin: Any) -> None:
+    begin("ASKED", params=params())
+    desk.edit("ASKED", params=params(max_position_size=0.9))
+    plan = kept(desk, "ASKED")
+    (row,) = plan["strategies"]
+    assert (plan["changes"], plan["held"], row["action"], row["generation"]) == (0, 1, "held", 2)
+    assert row["why"] == "loosens params.max_position_size 0.6 → 0.9: runner approve ASKED@2"
+    assert [change["path"] for change in row["changes"]] == ["params.max_position_size"]
+    desk.service.orders.reject("ASKED", 2, actor="kim", reason="too much")
+    plan = kept(desk, "ASKED")
+    (row,) = plan["strategies"]
+    assert (plan["changes"], plan["held"], row["action"]) == (0, 0, "rejected")
+    assert row["why"] == "too much; it is asked for again when the file is edited"
+    desk.write("ASKED", params=params(max_position_size=0.8))
+    plan = kept(desk, "ASKED")
+    assert (plan["changes"], plan["strategies"][0]["action"]) == (1, "hold")
+
+
+ROW = {"strategy": "TREND", "action": "hold", "running": 1, "content": "abc"}
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        ([], "the plan is not a JSON object"),
+        ({}, "the plan does not say 'strategies'"),
+        ({"strategies": {}}, r"the plan has \{\} as 'strategies'"),
+        ({"strategies": [7]}, "strategy 1 of the plan is not a JSON object"),
+        *(({"strategies": [ROW, {**ROW, key: None}]}, f"strategy 2 of the plan has None as '{key}'") for key in ROW),
+        *(
+            (
+                {"strategies": [{k: v for k, v in ROW.items() if k != key}]},
+                f"strategy 1 of the plan does not say '{key}'",
+            )
+            for key in ROW
+        ),
+        ({"strategies": [{**ROW, "action": "explode"}]}, "has the action 'explode', which there is not"),
+        ({"strategies": [{**ROW, "running": True}]}, "has True as 'running'"),
+    ],
+)
+async def test_what_is_no_plan_is_refused_with_what_is_wrong_with_it(desk: Desk, plan: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"this is not a plan that can be applied: .*{words}") as caught:
+        await carry_out(desk, plan)
+    assert caught.value.hint == "make one with: runner plan --out FILE"
+
+
+def test_a_plan_of_a_name_that_nothing_has_names_those_there_are(desk: Desk, begin: Any) -> None:
+    begin("KNOWN", params=params())
+    with pytest.raises(ConfigError, match=r"there is no YAML strategy called 'KNOWM' \(known: .*KNOWN"):
+        kept(desk, "KNOWM")
+
+
+def test_a_file_that_cannot_say_its_name_any_more_is_refused_and_not_removed(desk: Desk, begin: Any) -> None:
+    begin("MUTE", params=params())
+    desk.path("MUTE").write_text("name: [\n")
+    (row,) = kept(desk, "MUTE")["strategies"]
+    assert row["action"] == "refuse" and "mute.yaml" in row["problems"][0]
