@@ -195,6 +195,8 @@ def test_a_value_for_a_while_goes_back_by_itself_or_when_told(running: Process) 
     assert project.say("restore", "SWING", "params.target_weight").code == 0
     assert running.target_weight("SWING") == 0.2
     assert project.say("restore", "SWING").code == 1, "nothing is left to restore"
+    off = project.say("set", "SWING", "enabled", "no", "--for", "1h", "--reason", "the Fed speaks")
+    assert off.code == 1 and "enabled cannot be no: it must be true or false" in off.err and "write false" in off.err
     assert project.say("set", "SWING", "params.target_weight", "0.4", "--for", "2h", "--reason", "x").code == 5
 
     assert project.say("set", "SWING", "params.target_weight", "0.1", "--for", "1s", "--reason", "a moment").code == 0

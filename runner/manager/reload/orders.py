@@ -8,10 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from runner.base_params import BaseParams
+from runner.blocks import params_of
 from runner.errors import ConfigError, ExitCode, RunnerError, SpecError
 from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Change, Keep
-from runner.manager.reload.drift import OVERRIDE, STORE, value_at
+from runner.manager.reload.drift import OVERRIDE, STORE, UNIVERSE, value_at
 from runner.manager.reload.engine import DONE, ReloadEngine
 from runner.manager.reload.files import content, text_sha256
 from runner.manager.reload.kept_plan import AGAIN, Planned, StalePlan, content_id
@@ -23,11 +25,14 @@ from runner.spec.edit import edited
 from runner.spec.files import rewrite
 from runner.spec.folder import Loaded
 from runner.spec.load import read_document
+from runner.spec.problems import closest
 from runner.spec.spec import StrategySpec
 from runner.store.generations import Generation, GenerationState, Overlay
 
 MAX_OVERRIDE = timedelta(days=30)
 """Longest that a temporary value may hold; a longer wish belongs in the file."""
+OVERRIDABLE = tuple(info.name for info in params_of(BaseParams) if info.name != UNIVERSE)
+"""Parameters that may have a value in place of the file's."""
 OPEN = (GenerationState.HELD, GenerationState.WAITING, GenerationState.REFUSED)
 """What became of a version that may still come into force without an edit."""
 
@@ -129,9 +134,9 @@ class Orders:
             return path
 
     def override(self, name: str, path: str, value: Any, *, lasts: timedelta, actor: str, reason: str) -> ReloadResult:
-        """A value in place of the file's that goes back by itself. Loosens when it would need an approval."""
-        if path != ENABLED and not path.startswith(PARAMS):
-            raise ConfigError(f"{path} cannot be overridden", hint="params.… and enabled can; edit the file for others")
+        """A value in place of the file's that goes back by itself. Loosens when it would need an approval, SpecError
+        when it is none that the field can have."""
+        value = _fitting(path, value)
         if not timedelta(0) < lasts <= MAX_OVERRIDE:
             raise ConfigError(
                 f"an override lasts up to {MAX_OVERRIDE.days} days", hint="a longer wish belongs in the file"
@@ -314,3 +319,25 @@ class Orders:
         if spec is None:
             raise NotDecided(f"generation {generation} of {track.name} cannot be built any more")
         return spec
+
+
+def _fitting(path: str, value: Any) -> Any:
+    """The value in the type of the field. ConfigError when there is no such field, SpecError when it cannot have that
+    value."""
+    if path == ENABLED:
+        if isinstance(value, bool):
+            return value
+        wanted = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+        hint = f"write {wanted.get(str(value).lower(), 'true or false')}"
+        raise SpecError(f"{path} cannot be {shown(value)}: it must be true or false", hint=hint)
+    name = path.removeprefix(PARAMS)
+    if name == path or name not in OVERRIDABLE:
+        guess = closest(name, OVERRIDABLE)
+        known = f"enabled and params.… can: {', '.join(OVERRIDABLE)}; edit the file for others"
+        raise ConfigError(f"{path} cannot be overridden", hint=f"did you mean {PARAMS}{guess}?" if guess else known)
+    # Between limits that let every weight be what it likes: whether they fit together shows with the file's own.
+    around = {"min_weight": 0.0, "target_weight": 1.0 if name == "min_weight" else 0.0, "max_weight": 1.0}
+    try:
+        return getattr(BaseParams.from_mapping(around | {name: value}), name)
+    except (ValueError, OverflowError) as error:
+        raise SpecError(f"{path} cannot be {shown(value)}: {error}") from None

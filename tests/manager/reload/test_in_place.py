@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from reload_support import WAIT_S, Desk, One, drop_row, store_away, write_row
 
-from runner.errors import ConfigError, StoreError
+from runner.errors import ConfigError, SpecError, StoreError
 from runner.manager.reload.orders import NotDecided
 from runner.manager.reload.verbs import ReloadVerbs
 from runner.store.arctic_manager import get_ac
@@ -335,6 +335,40 @@ def test_a_temporary_value_holds_for_its_time_and_goes_back_by_itself(desk: Desk
     assert one.runtime.params.max_position_size == 0.6 == one.stored_params["max_position_size"]
     assert (one.last.cause, one.last.reason, one.row["overrides"]) == ("override", "its time is over", [])
     assert desk.manager.journal.generations.overlays("WHILE") == []
+
+
+MISFITS: list[tuple[str, Any, str, str]] = [
+    ("enabled", "no", "enabled cannot be no: it must be true or false", "write false"),
+    ("enabled", "On", "enabled cannot be On: it must be true or false", "write true"),
+    ("enabled", 0, "enabled cannot be 0: it must be true or false", "write true or false"),
+    ("params.max_weight", 7, "params.max_weight cannot be 7: max_weight must be at most 1, not 7", ""),
+    ("params.min_weight", -0.1, "min_weight must be at least 0, not -0.1", ""),
+    ("params.target_weight", "much", 'target_weight must be a number, not "much"', ""),
+    ("params.stop_loss", True, "params.stop_loss cannot be true: stop_loss must be a number", ""),
+    ("params.stop_loss", None, "stop_loss must be a number", ""),
+    ("params.max_daily_trades", 1.5, "max_daily_trades must be a whole number, not 1.5", ""),
+    ("params.max_position_size", 10**400, "params.max_position_size cannot be 1000", ""),
+    ("params.stop_los", 0.1, "params.stop_los cannot be overridden", "did you mean params.stop_loss?"),
+    ("params.universe", "CALM", "params.universe cannot be overridden", "enabled and params.… can: min_weight, "),
+    ("signals.hold", 1, "signals.hold cannot be overridden", "enabled and params.… can: min_weight, "),
+]
+
+
+def test_a_temporary_value_that_the_field_cannot_have_is_refused(desk: Desk, begin: Any) -> None:
+    one = begin("MISTYPED")
+    for path, value, words, hint in MISFITS:
+        with pytest.raises((SpecError, ConfigError)) as caught:
+            override(desk, "MISTYPED", path, value)
+        assert words in caught.value.message and caught.value.hint.startswith(hint), caught.value
+    assert one.track.overlays == () and desk.manager.journal.generations.overlays("MISTYPED") == []
+    assert one.generation == 1 and one.runtime.enabled
+
+
+def test_a_weight_may_be_overridden_whatever_its_neighbours_have_by_default(desk: Desk, begin: Any) -> None:
+    one = begin("NARROW", params=params(target_weight=0.01, min_weight=0.005))
+    orders, hour = desk.service.orders, timedelta(hours=1)
+    assert orders.override("NARROW", "params.max_weight", 0.02, lasts=hour, actor="kim", reason="").value == "applied"
+    assert one.version.spec.params.max_weight == 0.02
 
 
 def test_a_temporary_value_is_restored_before_its_time(desk: Desk, trading: Any) -> None:
