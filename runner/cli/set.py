@@ -45,7 +45,7 @@ def set_value(ctx: click.Context, name: str, field: str, value: str, reason: str
         ctx.exit(show_strategies(settings, order(settings, "override", **args)))
     config = settings.load_config()
     loaded = _file_of(config, name)
-    text = _edited(config, loaded, field, value)
+    _, text = _edited(config, loaded, field, value)
     from runner.manager.reload.files import text_sha256
     from runner.spec.files import rewrite
 
@@ -81,22 +81,21 @@ def _file_of(config: RunnerConfig, name: str) -> Loaded:
     return found[0]
 
 
-def _edited(config: RunnerConfig, loaded: Loaded, field: str, value: str) -> str:
-    """The text of the file with the value in it. SpecError with every problem when that would not be valid."""
+def _edited(config: RunnerConfig, loaded: Loaded, field: str, value: str) -> tuple[str, str]:
+    """The text of the file, and with the value in it. SpecError with every problem when that would not be valid."""
+    from runner.manager.reload.edits import edited_text
     from runner.spec.deployment import Deployment
-    from runner.spec.edit import REMOVE, Change, edited
-    from runner.spec.folder import load_text
+    from runner.spec.edit import REMOVE, Change
     from runner.spec.load import read_document
 
-    path = tuple(field.split("."))
-    text = edited(read_document(loaded.path), Change(path, REMOVE if value == "" else _value(value)))
-    tried = load_text(text, path=loaded.path, root=config.strategies_dir, deployment=Deployment.of(config))
-    errors = [problem for problem in tried.problems if problem.is_error]
-    before = {(problem.code, problem.message) for problem in loaded.problems}
-    fresh = [problem for problem in errors if (problem.code, problem.message) not in before]
-    if fresh:
-        raise SpecError(f"{field} cannot be {value}; the file was left as it is", fresh)
-    return text
+    document = read_document(loaded.path)
+    edit = Change(tuple(field.split(".")), REMOVE if value == "" else _value(value))
+    text, wrong = edited_text(
+        document, edit, path=loaded.path, root=config.strategies_dir, deployment=Deployment.of(config)
+    )
+    if wrong:
+        raise SpecError(f"{field} cannot be {value}; the file was left as it is", wrong)
+    return document.text, text
 
 
 def _value(text: str) -> Any:

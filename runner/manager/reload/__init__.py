@@ -7,5 +7,6 @@ said). A `track` holds what is known of one strategy, `record` keeps it over a r
 `in_place` settles what holds in place of the file, `carrier` brings a version into force with the help of `rows` (the
 store) and `trials` (strategies that are started), `removal` sees to a file that is gone. `starting` does at the start
 what turns do later, `orders` what an operator says. `config_file` follows the deployment's own file.
-`plan` foresees what turns would do, with a runner or (`offline`) without.
+`plan` foresees what turns would do, with a runner or (`offline`) without; `edits` are the texts that the runner writes
+into files itself.
 """

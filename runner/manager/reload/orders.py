@@ -13,15 +13,16 @@ from runner.blocks import params_of
 from runner.errors import ConfigError, ExitCode, RunnerError, SpecError
 from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Change, Keep
-from runner.manager.reload.drift import OVERRIDE, STORE, UNIVERSE, value_at
+from runner.manager.reload.drift import OVERRIDE, STORE, UNIVERSE, FieldDrift, value_at
+from runner.manager.reload.edits import edited_text
 from runner.manager.reload.engine import DONE, ReloadEngine
-from runner.manager.reload.files import content, text_sha256
+from runner.manager.reload.files import content, first_problem, text_sha256
 from runner.manager.reload.kept_plan import AGAIN, Planned, StalePlan, content_id
 from runner.manager.reload.track import ENABLED, PARAMS, Announced, Approval, Goal, Track
 from runner.model.events import ReloadResult
 from runner.spec.changes import Direction, changes, direction_of_param, shown
+from runner.spec.deployment import Deployment
 from runner.spec.edit import Change as Edit
-from runner.spec.edit import edited
 from runner.spec.files import rewrite
 from runner.spec.folder import Loaded
 from runner.spec.load import read_document
@@ -181,14 +182,19 @@ class Orders:
         with self._engine.turn(name) as track:
             if track.applied is None or track.wanted is None:
                 raise NotDecided(f"{name} has no file and row to compare")
-            found = [one for one in self._engine.in_place.said_by_store(track) if not one.problem]
-            chosen = [one for one in found if not paths or one.path in paths]
-            if not chosen:
-                raise NotDecided(f"the store says nothing about {name} that could be adopted")
-            document = read_document(track.wanted.path)
-            text = edited(document, *(Edit(tuple(one.path.split(".")), one.stored) for one in chosen))
+            chosen = self._adoptable(track, paths)
+            path = track.wanted.path
+            document = read_document(path)
+            edits = [Edit(tuple(one.path.split(".")), one.stored) for one in chosen]
+            text, wrong = edited_text(document, *edits, path=path, root=self._engine.root, deployment=self._deployment)
+            if wrong:
+                raise SpecError(
+                    f"{name}: {'; '.join(map(str, chosen))} cannot be adopted, the file was left as it is:"
+                    f" {first_problem(wrong, self._engine.root)}",
+                    hint=f"name the fields to adopt, or put the file's values back: runner revert {name}",
+                )
+            rewrite(path, text)
             track.announced = Announced(sha256=text_sha256(text), cause="adopt", actor=actor, reason=reason)
-            rewrite(track.wanted.path, text)
             return [str(one) for one in chosen]
 
     def apply_planned(self, planned: Planned, *, actor: str, reason: str = "") -> ReloadResult:
@@ -207,6 +213,10 @@ class Orders:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
+    @property
+    def _deployment(self) -> Deployment:
+        return self._engine.record.deployment
+
     def _as_planned(self, track: Track, planned: Planned) -> tuple[Loaded, StrategySpec]:
         """The file as the engine has it. StalePlan unless it is what the plan was made from, over what ran then."""
         name, loaded = track.name, track.wanted
@@ -221,6 +231,23 @@ class Orders:
                 hint=AGAIN,
             )
         return loaded, loaded.spec
+
+    def _adoptable(self, track: Track, paths: Sequence[str]) -> list[FieldDrift]:
+        """What the store says otherwise than the file: at these paths, or everywhere."""
+        said = {one.path: one for one in self._engine.in_place.said_by_store(track)}
+        usable = {path: one for path, one in said.items() if not one.problem}
+        for path in paths:
+            if path not in usable:
+                why = f": {said[path].problem}" if path in said else ""
+                others = (
+                    f"it does about {', '.join(usable)}" if usable else f"runner drift {track.name} shows what it says"
+                )
+                raise NotDecided(
+                    f"the store says nothing about {path} of {track.name} that could be adopted{why}", hint=others
+                )
+        if not usable:
+            raise NotDecided(f"the store says nothing about {track.name} that could be adopted")
+        return [one for path, one in usable.items() if not paths or path in paths]
 
     def _carry_out_newest(self, track: Track, occasion: Occasion) -> ReloadResult:
         """The newest version: the file's own, or an old one that a rollback has asked for."""

@@ -28,7 +28,8 @@ class Record:
 
     def __init__(self, manager: StrategyManager, deployment: Deployment) -> None:
         self._manager = manager
-        self._deployment = deployment
+        self.deployment = deployment
+        """What texts are judged against."""
         self._root: Path = manager.config.strategies_dir
 
     # -- versions ------------------------------------------------------------------------------------------------
@@ -36,7 +37,7 @@ class Record:
     def revived(self, generation: Generation) -> StrategySpec | None:
         """The spec of a version, from the document that is kept of it; None when it cannot be built any more."""
         loaded = load_text(
-            generation.document, path=self._root / generation.file, root=self._root, deployment=self._deployment
+            generation.document, path=self._root / generation.file, root=self._root, deployment=self.deployment
         )
         if loaded.spec is None:
             log.warning("generation %d of %s cannot be built any more", generation.generation, generation.strategy)

@@ -264,6 +264,36 @@ def test_adopted_it_is_in_the_file_with_every_comment_where_it_was(desk: Desk, t
         desk.service.orders.adopt("ADOPT", actor="kim")
 
 
+def test_what_would_make_the_file_wrong_is_not_adopted(desk: Desk, begin: Any) -> None:
+    one = begin("WRONGED", params=params(max_weight=0.2))
+    text = desk.path("WRONGED").read_text()
+    changed(desk, one, said={"target_weight": 0.5, "max_position_size": 0.3}, target_weight=0.5)
+    words = (
+        r"0\.1 → 0\.5 cannot be adopted, the file was left as it is: M401 at .*wronged\.yaml:.* above max_weight 0\.2"
+    )
+    with pytest.raises(SpecError, match=words) as caught:
+        desk.service.orders.adopt("WRONGED", actor="kim")
+    assert caught.value.hint == "name the fields to adopt, or put the file's values back: runner revert WRONGED"
+    assert desk.path("WRONGED").read_text() == text and one.track.announced is None
+    desk.service.orders.adopt("WRONGED", ("params.max_position_size",), actor="kim")
+    assert "max_position_size: 0.3" in desk.path("WRONGED").read_text()
+
+
+def test_what_the_store_does_not_say_cannot_be_adopted(desk: Desk, begin: Any) -> None:
+    one = begin("UNSAID", params=params())
+    adopt = desk.service.orders.adopt
+    with pytest.raises(NotDecided, match=r"says nothing about params\.stop_loss of UNSAID that could be") as caught:
+        adopt("UNSAID", ("params.stop_loss",), actor="kim")
+    assert caught.value.hint == "runner drift UNSAID shows what it says"
+    changed(desk, one, said={"max_position_size": 0.3, "stop_loss": "much"})
+    with pytest.raises(
+        NotDecided, match=r"about params\.stop_loss of UNSAID that could be adopted: not a num"
+    ) as caught:
+        adopt("UNSAID", ("params.max_position_size", "params.stop_loss"), actor="kim")
+    assert caught.value.hint == "it does about params.max_position_size"
+    assert "max_position_size: 0.6" in desk.path("UNSAID").read_text()
+
+
 async def test_drift_of_a_name_that_nothing_has_names_those_there_are(desk: Desk, begin: Any) -> None:
     begin("DRIFTS")
     with pytest.raises(ConfigError, match=r"there is no YAML strategy called 'DRIFT' \(known: .*DRIFTS"):
