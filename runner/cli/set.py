@@ -45,7 +45,7 @@ def set_value(ctx: click.Context, name: str, field: str, value: str, reason: str
         ctx.exit(show_strategies(settings, order(settings, "override", **args)))
     config = settings.load_config()
     loaded = _file_of(config, name)
-    _, text = _edited(config, loaded, field, value)
+    before, text = _edited(config, loaded, field, value)
     from runner.manager.reload.files import text_sha256
     from runner.spec.files import rewrite
 
@@ -53,7 +53,7 @@ def set_value(ctx: click.Context, name: str, field: str, value: str, reason: str
         order(settings, "announce", name=name, sha256=text_sha256(text), reason=reason)
     except (NotRunning, RemoteError):
         pass  # nobody is there to be told, or nobody who knows the strategy yet
-    rewrite(loaded.path, text)
+    rewrite(loaded.path, text, over=before)
     settings.note(f"{loaded.path}: {field} is {value}")
     try:
         result = order(settings, "reload", name=name)

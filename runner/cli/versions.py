@@ -130,11 +130,13 @@ def _write_version(settings: Settings, name: str, generation: int) -> None:
     from runner.cli.ask import read_journal, shown
     from runner.manager.reload.history import version_of
     from runner.spec.files import rewrite
+    from runner.spec.load import read_document
 
     config = settings.load_config()
     found = read_journal(config.state_dir, lambda journal: version_of(journal, name, generation))
     path = config.strategies_dir / found.file
-    rewrite(path, found.source)
+    before = read_document(path).text if path.exists() else None
+    rewrite(path, found.source, over=before)
     settings.note(f"{shown(path)} is as in generation {generation}; no runner is running, the next start takes it over")
 
 

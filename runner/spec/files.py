@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from runner.errors import ExitCode, RunnerError
@@ -14,10 +15,20 @@ class CannotWrite(RunnerError):
     exit_code = ExitCode.PROBLEMS
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+class ChangedMeanwhile(CannotWrite):
+    """Somebody else has saved the file since it was read: nothing was written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} was changed by somebody else meanwhile; it was left as it is", hint="look, and try again"
+        )
+
+
+def write_atomically(path: Path, data: bytes, *, unchanged: Callable[[], bool] = lambda: True) -> None:
     """Put `data` where `path` leads, links followed; mode and owner of a file that is there stay as they are.
 
-    Raises RunnerError when the system refuses. What is no regular file, such as a pipe, is written to as it is.
+    `unchanged` is asked right before the old text is replaced. Raises CannotWrite when the system refuses, and
+    ChangedMeanwhile when the answer is no. What is no regular file, such as a pipe, is written to as it is.
     """
     try:
         if path.exists() and not path.is_file():
@@ -28,6 +39,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             _write_new(beside, data, like=target)
+            if not unchanged():
+                raise ChangedMeanwhile(path)
             os.replace(beside, target)
         finally:
             beside.unlink(missing_ok=True)
@@ -56,10 +69,25 @@ def encoded(text: str, *, like: bytes) -> bytes:
     return (BOM if like.startswith(BOM) else b"") + text.encode()
 
 
-def rewrite(path: Path, text: str) -> None:
-    """Put `text` into a text file, with the byte order mark that it has. Raises CannotWrite."""
+def rewrite(path: Path, text: str, *, over: str | None) -> None:
+    """Put `text` into a text file, with the byte order mark that it has, in place of `over`: what the caller has read
+    there, None for no file. Raises CannotWrite, and ChangedMeanwhile when the file says something else by now."""
+    before = _content(path)
+    if over != (None if before is None else _text(before)):
+        raise ChangedMeanwhile(path)
+    write_atomically(path, encoded(text, like=before or b""), unchanged=lambda: _content(path) == before)
+
+
+def _content(path: Path) -> bytes | None:
+    """What a file holds; None when it is not there."""
     try:
-        before = path.read_bytes() if path.exists() else b""
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise CannotWrite(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
-    write_atomically(path, encoded(text, like=before))
+
+
+def _text(data: bytes) -> str:
+    """As the loader reads it."""
+    return data.removeprefix(BOM).decode("utf-8", "replace").removeprefix("\ufeff")

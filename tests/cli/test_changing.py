@@ -9,7 +9,39 @@ from typing import Any
 
 import pytest
 
+from runner.cli import set as setting
+from runner.cli.client import NotRunning
+from runner.spec.explain import page_of
+
 Say = Callable[..., Any]
+
+
+@pytest.fixture
+def trend(project: Path) -> Path:
+    (project / "strategies.d").mkdir()
+    path = project / "strategies.d" / "trend.yaml"
+    path.write_text(page_of("Y100").files("right")["strategies.d/trend.yaml"])
+    return path
+
+
+def test_set_leaves_alone_what_somebody_has_saved_meanwhile(
+    trend: Path, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = trend.read_text() + "description: Theirs.\n"
+
+    def meanwhile(*args: Any, **kwargs: Any) -> None:
+        trend.write_text(theirs)
+        raise NotRunning("no runner is running")
+
+    monkeypatch.setattr(setting, "order", meanwhile)
+    said = say("set", "TREND", "params.max_daily_trades", "3")
+    assert said.code == 1 and "trend.yaml was changed by somebody else meanwhile; it was left as it is" in said.err
+    assert trend.read_text() == theirs
+
+
+def test_set_writes_the_file_where_nobody_else_does(trend: Path, say: Say) -> None:
+    said = say("set", "TREND", "params.max_daily_trades", "3")
+    assert said.code == 0 and "max_daily_trades: 3" in trend.read_text()
 
 
 @pytest.mark.parametrize(

@@ -125,13 +125,15 @@ class Orders:
             if not spec.source:
                 raise NotDecided(f"the text of generation {generation} of {name} is not known")
             path = track.wanted.path if track.wanted is not None else spec.file
+            # Over what was taken in, and so is kept: an edit that nobody has seen yet is not lost.
+            over = None if track.wanted is None else track.wanted.sources[path.as_posix()]
+            rewrite(path, spec.source, over=over)
             track.announced = Announced(
                 sha256=text_sha256(spec.source),
                 cause="rollback",
                 actor=actor,
                 reason=reason or f"back to generation {generation}",
             )
-            rewrite(path, spec.source)
             return path
 
     def override(self, name: str, path: str, value: Any, *, lasts: timedelta, actor: str, reason: str) -> ReloadResult:
@@ -193,7 +195,7 @@ class Orders:
                     f" {first_problem(wrong, self._engine.root)}",
                     hint=f"name the fields to adopt, or put the file's values back: runner revert {name}",
                 )
-            rewrite(path, text)
+            rewrite(path, text, over=document.text)
             track.announced = Announced(sha256=text_sha256(text), cause="adopt", actor=actor, reason=reason)
             return [str(one) for one in chosen]
 

@@ -14,6 +14,7 @@ from runner.manager.reload.orders import NotDecided
 from runner.manager.reload.plan import plan_view
 from runner.manager.reload.verbs import ReloadVerbs
 from runner.model.annotations import Loosening
+from runner.spec.files import ChangedMeanwhile
 from runner.store.arctic_manager import get_ac
 from runner.store.journal import Journal
 
@@ -89,6 +90,19 @@ def test_a_rollback_into_the_file_goes_the_way_of_an_edit(desk: Desk, begin: Any
     one.took_over("live", "tighter")
     assert (one.last.cause, one.last.actor, one.last.reason) == ("rollback", "kim", "back to generation 1")
     assert one.generation == 3 and one.condition("Applied") == ("True", "Applied")
+
+
+def test_a_rollback_into_the_file_loses_no_edit_that_nobody_has_seen(desk: Desk, begin: Any) -> None:
+    begin("UNSEEN", params=params(stop_loss=0.1))
+    desk.edit("UNSEEN", params=params(stop_loss=0.2))
+    path = desk.write("UNSEEN", params=params(stop_loss=0.3))
+    text = path.read_text()
+    with pytest.raises(ChangedMeanwhile, match="was changed by somebody else meanwhile; it was left as it is"):
+        desk.service.orders.rollback_file("UNSEEN", 1, actor="kim")
+    assert path.read_text() == text
+    desk.settle("UNSEEN")
+    desk.service.orders.rollback_file("UNSEEN", 1, actor="kim")
+    assert "stop_loss: 0.1" in path.read_text()
 
 
 def test_a_plan_says_that_a_file_is_set_aside_and_counts_it_for_nothing(desk: Desk, begin: Any) -> None:
