@@ -126,17 +126,16 @@ def rollback(ctx: click.Context, target: tuple[str, int], into_file: bool, reaso
 
 
 def _write_version(settings: Settings, name: str, generation: int) -> None:
-    """The text of an old version into its file, from the journal alone."""
+    """The text of an old version into the file that the strategy has now, from the journal alone."""
     from runner.cli.ask import read_journal, shown
-    from runner.manager.reload.history import version_of
+    from runner.manager.reload.offline import text_to_write
     from runner.spec.files import rewrite
-    from runner.spec.load import read_document
 
     config = settings.load_config()
-    found = read_journal(config.state_dir, lambda journal: version_of(journal, name, generation))
-    path = config.strategies_dir / found.file
-    before = read_document(path).text if path.exists() else None
-    rewrite(path, found.source, over=before)
+    path, before, text = read_journal(
+        config.state_dir, lambda journal: text_to_write(config, journal, name, generation)
+    )
+    rewrite(path, text, over=before)
     settings.note(f"{shown(path)} is as in generation {generation}; no runner is running, the next start takes it over")
 
 

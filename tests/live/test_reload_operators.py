@@ -360,6 +360,8 @@ def test_without_a_runner_the_versions_are_read_from_the_journal(running: Proces
     (project.strategies / "swing.yaml").unlink()
     said = project.say("plan", "--offline")
     assert "SWING: would be removed" in said.out and "2 strategies would change" in said.out
+    said = project.say("rollback", "SWING@1", "--file")
+    assert said.code == 1 and "no file in strategies.d has the strategy SWING" in said.err
     project.save("swing.yaml", text)
 
     ran = project.say("history", "HOLD", "--json").json["running"]

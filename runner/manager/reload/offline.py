@@ -11,6 +11,9 @@ from typing import Any, cast
 from runner.errors import SpecError
 from runner.manager.reload.decision import Decision, Situation, Wanted, begin, decide_beside
 from runner.manager.reload.drift import standing
+from runner.manager.reload.edits import text_of_version
+from runner.manager.reload.files import within
+from runner.manager.reload.history import version_of
 from runner.manager.reload.plan import plan_of
 from runner.manager.reload.record import Record
 from runner.manager.reload.track import Goal, Track
@@ -41,6 +44,37 @@ class _JournalAlone:
 def record_of(config: RunnerConfig, journal: Journal) -> Record:
     """What the journal has of strategies."""
     return Record(cast("Any", _JournalAlone(config, journal)), Deployment.of(config))
+
+
+def text_to_write(config: RunnerConfig, journal: Journal, name: str, generation: int) -> tuple[Path, str, str]:
+    """The file that a strategy has now, what it says, and the text of an old version for it. SpecError when the
+    strategy has no file, or several, or when the file would not be that version."""
+    version = version_of(journal, name, generation)
+    deployment = Deployment.of(config)
+    spec = record_of(config, journal).revived(version) if version.document else None
+    if spec is None:
+        why = "has been refused" if not version.document else "cannot be built any more"
+        raise SpecError(f"{name}@{generation} {why}, so there is nothing to go back to", hint=f"runner history {name}")
+    loaded = _file_of(config, journal, load_folder(config.strategies_dir, deployment=deployment), name)
+    text = text_of_version(spec, generation, path=loaded.path, root=config.strategies_dir, deployment=deployment)
+    return loaded.path, loaded.sources[loaded.path.as_posix()], text
+
+
+def _file_of(config: RunnerConfig, journal: Journal, folder: Folder, name: str) -> Loaded:
+    """A file that cannot say whose it is, is that of the strategy that had it last."""
+    newest, root = journal.generations.newest(name), config.strategies_dir
+    had = None if newest is None else root / newest.file
+    found = [one for one in folder.loaded if one.name == name or (not one.name and one.path == had)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        files = " and ".join(within(one.path, root) for one in found)
+        raise SpecError(f"{files} both have the strategy {name}; none was changed", hint="only one can have the name")
+    was = "" if had is None else f"; it was {within(had, root)} that had it last"
+    raise SpecError(
+        f"no file in {root.name} has the strategy {name}{was}",
+        hint=f"runner diff {name}@… --text shows what it said; write the file, or start the runner and roll back there",
+    )
 
 
 class RanLast:

@@ -14,7 +14,7 @@ from runner.errors import ConfigError, ExitCode, RunnerError, SpecError
 from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Change, Keep
 from runner.manager.reload.drift import OVERRIDE, STORE, UNIVERSE, FieldDrift, value_at
-from runner.manager.reload.edits import edited_text
+from runner.manager.reload.edits import edited_text, text_of_version
 from runner.manager.reload.engine import DONE, ReloadEngine
 from runner.manager.reload.files import content, first_problem, text_sha256
 from runner.manager.reload.kept_plan import AGAIN, Planned, StalePlan, content_id
@@ -119,17 +119,16 @@ class Orders:
             return result
 
     def rollback_file(self, name: str, generation: int, *, actor: str, reason: str = "") -> Path:
-        """Writes the text of an old version back into the strategy's file; the change then takes its normal way."""
+        """Writes the text of an old version back into the strategy's file; the change then takes its normal way.
+        SpecError when the file would not be that version with it, ChangedMeanwhile when it was edited just now."""
         with self._engine.turn(name) as track:
             spec = self._version(track, generation)
-            if not spec.source:
-                raise NotDecided(f"the text of generation {generation} of {name} is not known")
             path = track.wanted.path if track.wanted is not None else spec.file
+            text = text_of_version(spec, generation, path=path, root=self._engine.root, deployment=self._deployment)
             # Over what was taken in, and so is kept: an edit that nobody has seen yet is not lost.
-            over = None if track.wanted is None else track.wanted.sources[path.as_posix()]
-            rewrite(path, spec.source, over=over)
+            rewrite(path, text, over=None if track.wanted is None else track.wanted.sources[path.as_posix()])
             track.announced = Announced(
-                sha256=text_sha256(spec.source),
+                sha256=text_sha256(text),
                 cause="rollback",
                 actor=actor,
                 reason=reason or f"back to generation {generation}",

@@ -1,4 +1,4 @@
-"""Without a running runner: the plan that the journal gives."""
+"""Without a running runner: the plan that the journal gives, and an old version's text put back into its file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from reload_support import Desk, text_of
 
-from runner.errors import ConfigError
-from runner.manager.reload.offline import offline_plan
+from runner.errors import ConfigError, SpecError
+from runner.manager.reload.offline import offline_plan, text_to_write
 from runner.manager.reload.plan import check_fresh, plan_view
 from runner.manager.reload.verbs import ReloadVerbs
 from runner.model.annotations import Loosening
@@ -158,3 +158,55 @@ async def test_a_plan_that_was_made_without_a_runner_can_be_applied(desk: Desk, 
 def test_a_name_that_neither_a_file_nor_the_journal_has_is_refused(desk: Desk) -> None:
     with pytest.raises(ConfigError, match="there is no YAML strategy called 'NOBODY'"):
         offline(desk, "NOBODY")
+
+
+# -- an old version's text
+
+
+def back(desk: Desk, name: str, generation: int) -> tuple[Any, str, str]:
+    return text_to_write(desk.manager.config, desk.manager.journal, name, generation)
+
+
+def test_an_old_text_goes_where_the_file_of_the_strategy_is_now(desk: Desk, begin: Any) -> None:
+    begin("WANDERS", params=params(stop_loss=0.1))
+    old = desk.path("WANDERS").read_text()
+    desk.edit("WANDERS", params=params(stop_loss=0.05))
+    moved = desk.folder / "elsewhere.yaml"
+    desk.path("WANDERS").rename(moved)
+    try:
+        assert back(desk, "WANDERS", 1) == (moved, moved.read_text(), old)
+        desk.path("WANDERS").write_text(old)
+        with pytest.raises(
+            SpecError, match=r"elsewhere\.yaml and .*wanders\.yaml both have the strategy WANDERS; none"
+        ):
+            back(desk, "WANDERS", 1)
+        moved.unlink()
+        desk.path("WANDERS").write_text("name: [\n")
+        assert back(desk, "WANDERS", 1)[0] == desk.path("WANDERS"), "it cannot say whose it is any more"
+        desk.path("WANDERS").unlink()
+        with pytest.raises(
+            SpecError, match=r"no file in .* has the strategy WANDERS; it was .*wanders\.yaml that had it"
+        ):
+            back(desk, "WANDERS", 1)
+    finally:
+        moved.unlink(missing_ok=True)
+
+
+def test_a_version_without_a_text_or_that_never_could_run_is_not_written(desk: Desk, begin: Any) -> None:
+    one = begin("NOTEXT", params=params())
+    desk.edit("NOTEXT", params=params(max_position_size=-1))
+    with pytest.raises(SpecError, match="NOTEXT@2 has been refused, so there is nothing to go back to"):
+        back(desk, "NOTEXT", 2)
+    generations = desk.manager.journal.generations
+    lost = generations.add(replace(generations.get("NOTEXT", one.generation), source="")).generation
+    with pytest.raises(SpecError, match=f"the text of NOTEXT@{lost} is not known, only what it came to"):
+        back(desk, "NOTEXT", lost)
+
+
+def test_a_text_whose_base_has_changed_is_not_written(desk: Desk, begin: Any) -> None:
+    base = desk.folder / "_offline.yaml"
+    base.write_text("params: {target_weight: 0.1, max_position_size: 0.3}\n")
+    begin("OFFBASE", params="", extends="_offline.yaml")
+    base.write_text("params: {target_weight: 0.1, max_position_size: 0.2}\n")
+    with pytest.raises(SpecError, match=r"say something else than that version: params\.max_position_size 0\.3 → 0\.2"):
+        back(desk, "OFFBASE", 1)

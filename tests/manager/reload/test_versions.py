@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from reload_support import RESTING, Desk, One, store_away
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, SpecError
 from runner.manager.reload.history import blame_view, diff_view, history_view
 from runner.manager.reload.orders import NotDecided
 from runner.manager.reload.plan import plan_view
@@ -92,6 +93,28 @@ def test_a_rollback_into_the_file_goes_the_way_of_an_edit(desk: Desk, begin: Any
     assert one.generation == 3 and one.condition("Applied") == ("True", "Applied")
 
 
+def test_a_text_that_would_say_something_else_today_is_not_written_back(desk: Desk, begin: Any) -> None:
+    base = desk.folder / "_moved.yaml"
+    base.write_text("params: {target_weight: 0.1, max_position_size: 0.3}\n")
+    one = begin("BASED", params="", extends="_moved.yaml")
+    base.write_text("params: {target_weight: 0.1, max_position_size: 0.2}\n")
+    desk.settle("BASED")
+    text = desk.path("BASED").read_text()
+    assert one.generation == 2
+    orders = desk.service.orders
+    with pytest.raises(SpecError, match=r"than that version: params\.max_position_size 0\.3 → 0\.2") as caught:
+        orders.rollback_file("BASED", 1, actor="kim")
+    assert caught.value.hint == f"edit {desk.folder.name}/_moved.yaml, or roll back without --file"
+    assert desk.path("BASED").read_text() == text and one.track.announced is None
+    base.unlink()
+    with pytest.raises(SpecError, match=f"with the text of BASED@1 it would be refused: M431 at {desk.shown('BASED')}"):
+        orders.rollback_file("BASED", 1, actor="kim")
+    base.write_text("params: {target_weight: 0.1, max_position_size: 0.3}\n")
+    desk.edit("BASED", extends="_moved.yaml", params="{stop_loss: 0.1}")
+    orders.rollback_file("BASED", 1, actor="kim")
+    assert desk.path("BASED").read_text() == text
+
+
 def test_a_rollback_into_the_file_loses_no_edit_that_nobody_has_seen(desk: Desk, begin: Any) -> None:
     begin("UNSEEN", params=params(stop_loss=0.1))
     desk.edit("UNSEEN", params=params(stop_loss=0.2))
@@ -103,6 +126,17 @@ def test_a_rollback_into_the_file_loses_no_edit_that_nobody_has_seen(desk: Desk,
     desk.settle("UNSEEN")
     desk.service.orders.rollback_file("UNSEEN", 1, actor="kim")
     assert "stop_loss: 0.1" in path.read_text()
+
+
+def test_a_version_that_is_known_from_the_store_alone_has_no_text_to_write_back(desk: Desk, begin: Any) -> None:
+    one = begin("TEXTLESS", params=params())
+    generations = desk.manager.journal.generations
+    known = generations.get("TEXTLESS", one.generation)
+    lost = generations.add(replace(known, source="")).generation
+    text = desk.path("TEXTLESS").read_text()
+    with pytest.raises(SpecError, match=f"the text of TEXTLESS@{lost} is not known, only what it came to"):
+        desk.service.orders.rollback_file("TEXTLESS", lost, actor="kim")
+    assert desk.path("TEXTLESS").read_text() == text
 
 
 def test_a_plan_says_that_a_file_is_set_aside_and_counts_it_for_nothing(desk: Desk, begin: Any) -> None:
