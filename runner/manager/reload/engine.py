@@ -30,6 +30,7 @@ from runner.manager.reload.decision import (
     Wanted,
     begin,
     decide,
+    decide_beside,
 )
 from runner.manager.reload.files import by_name, content, first_problem, owner, text_sha256, within
 from runner.manager.reload.in_place import InPlace
@@ -398,11 +399,7 @@ class ReloadEngine:
             track.newest = before
 
     def decision(self, track: Track, goal: Goal, *, approved: bool = False) -> Decision:
-        """What is to be done to reach a goal.
-
-        What holds in place of the file's values ends some day, and nobody is asked then. So what the file itself
-        changes is decided as if they were not there, and what it loosens under one of them is held like anything else.
-        """
+        """What is to be done to reach a goal."""
         approval, newest = track.approval, track.newest
         said = approval is not None and newest is not None and newest.generation == approval.generation
         said = said and newest is not None and newest.spec_hash == goal.file.spec_hash
@@ -411,14 +408,11 @@ class ReloadEngine:
         situation = self._situation(track)
         if track.in_force is None:
             return begin(self.record.ran_last(track.name), wanted, situation)
-        decision = decide(track.in_force, wanted, situation)
-        if not (goal.overlays or track.overlays):
-            return decision
-        assert track.applied is not None
-        bare = decide(track.applied, replace(wanted, spec=goal.file), situation)
-        if isinstance(bare, Change) and isinstance(decision, Keep):
-            return Change(goal.spec, bare.changes)
-        return replace(bare, spec=goal.spec) if isinstance(bare, Hold | Wait) else decision
+        if track.applied is None or not (goal.overlays or track.overlays):
+            return decide(track.in_force, wanted, situation)
+        return decide_beside(
+            applied=track.applied, in_force=track.in_force, file=goal.file, wanted=wanted, situation=situation
+        )
 
     def _situation(self, track: Track) -> Situation:
         return Situation(loosening=self.loosening, in_window=self._in_window(track))
