@@ -38,7 +38,7 @@ def drift(ctx: click.Context, name: str | None, exit_code: bool) -> None:
         rows = [
             [
                 line["strategy"], line["path"], _shown(line["file"]), _shown(line["store"]), line["direction"],
-                line["in_force"], line["problem"],
+                f"{_shown(line['in_force'])} ({line['in_force_from']})", line["problem"],
             ]
             for line in result["drift"]
         ]  # fmt: skip

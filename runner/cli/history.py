@@ -38,8 +38,14 @@ def history(settings: Settings, name: str, limit: int) -> None:
         show_json(result)
         return
     show_table(HISTORY, [_version(line) for line in result["generations"]], settings)
+    click.echo(_what_runs(result))
+
+
+def _what_runs(result: dict[str, Any]) -> str:
+    if result["removed"]:
+        return "its file is gone and it has ended"
     running = result["running"]
-    click.echo(f"generation {running} runs" if running else "no version has been in force")
+    return f"generation {running} runs" if running else "no version has been in force"
 
 
 def _version(line: dict[str, Any]) -> list[str]:

@@ -65,6 +65,8 @@ _ACTIONS = {
     "refuse": "is refused",
     "start": "would be started",
     "remove": "would be removed",
+    "gone": "has no file",
+    "kept": "is kept",
     "note": "changes only what describes it",
     "none": "runs as its file says",
 }

@@ -14,6 +14,8 @@ from runner.cli.output import NOTHING, Column, number, show_json, show_table
 from runner.cli.settings import Settings
 from runner.errors import ExitCode
 
+DONE = ("applied", "unchanged")
+"""What became of an order that was carried out."""
 _TARGET = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)@([0-9]{1,9})\Z", re.ASCII)
 IN_FORCE = "InForce"
 """State of runner.yaml when the runner does what it says."""
@@ -55,6 +57,8 @@ def show_strategies(settings: Settings, result: dict[str, Any]) -> int:
     config = result.get("config") or {"state": IN_FORCE}
     if config["state"] != IN_FORCE:
         settings.note(f"{config['file']}: {config['text']}")
+    if result.get("result") in DONE:
+        return int(ExitCode.OK)  # what else is held or refused is not what was asked for
     states = {line.get("state") for line in result["strategies"]}
     if "refused" in states or config["state"] != IN_FORCE:
         return int(ExitCode.PROBLEMS)

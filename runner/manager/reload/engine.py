@@ -210,12 +210,18 @@ class ReloadEngine:
             for name in self._tracks:
                 self.schedule(name)
 
-    def release_missing(self, name: str) -> None:
-        """A strategy whose file was missing at the start is removed as any other whose file is gone."""
+    def doubted(self) -> list[str]:
+        """Strategies whose files were missing at the start, in a way that looks like an accident."""
+        return sorted(name for name, track in self.tracks().items() if track.doubted)
+
+    def release_doubted(self) -> list[str]:
+        """They are removed as any other whose file is gone. Returns them."""
         with self._lock:
-            track = self.track_of(name)
-            track.wanted, track.doubted = None, False
-            self.schedule(name)
+            released = self.doubted()
+            for name in released:
+                self._tracks[name].doubted = False
+                self.schedule(name)
+        return released
 
     def look_ahead(self, track: Track) -> None:
         """The gate asks the caps of what is to run before it does, when that lets the strategy risk less. They do not

@@ -23,10 +23,11 @@ def history_view(journal: Journal, name: str, *, limit: int) -> dict[str, Any]:
     found = journal.generations.history(name, limit)
     if not found:
         raise _unknown(journal, name)
-    running = journal.generations.running(name)
+    running, removed = journal.generations.running(name), journal.generations.is_removed(name)
     return {
         "strategy": name,
-        "running": None if running is None else running.generation,
+        "running": None if running is None or removed else running.generation,
+        "removed": removed,
         "generations": [generation_row(one) for one in found],
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from runner.manager.reload.decision import (
 from runner.manager.reload.engine import ReloadEngine
 from runner.manager.reload.files import by_name, placed
 from runner.manager.reload.kept_plan import AGAIN, Planned, StalePlan, content_id, planned
+from runner.manager.reload.removal import MISSING
 from runner.manager.reload.track import UNDECIDED, Goal, Track
 from runner.model.money import CENT
 from runner.model.orders import Purpose
@@ -31,7 +32,7 @@ from runner.store.codec import decimal_text
 from runner.store.generations import Generation, GenerationState
 from runner.strategy.preview import ForeseenOrder, Foresight
 
-UNCHANGED = ("none", "aside", "rejected", "held")
+UNCHANGED = ("none", "aside", "rejected", "held", "gone", "kept")
 """Actions of rows in which nothing would change by itself: somebody has decided already, or is asked to."""
 
 
@@ -64,13 +65,16 @@ class Ground(Protocol):
         ...
 
 
-def plan_view(engine: ReloadEngine, folder: Folder, names: Sequence[str] = ()) -> dict[str, Any]:
+def plan_view(
+    engine: ReloadEngine, folder: Folder, names: Sequence[str] = (), held: Collection[Path] = ()
+) -> dict[str, Any]:
     """The files against what runs."""
-    return plan_of(_Running(engine), folder, names)
+    return plan_of(_Running(engine), folder, names, held)
 
 
-def plan_of(ground: Ground, folder: Folder, names: Sequence[str] = ()) -> dict[str, Any]:
-    """One row per strategy whose file says something else than it runs with; all of `names` when some are given.
+def plan_of(ground: Ground, folder: Folder, names: Sequence[str] = (), held: Collection[Path] = ()) -> dict[str, Any]:
+    """One row per strategy whose file says something else than it runs with; all of `names` when some are given. `held`
+    are files that are missing and not let go of.
 
     ConfigError for a name that nothing is known of.
     """
@@ -86,7 +90,7 @@ def plan_of(ground: Ground, folder: Folder, names: Sequence[str] = ()) -> dict[s
         if not names or name in names
     ]
     rows += [
-        _removal_row(track)
+        _removal_row(track, held)
         for name, track in sorted(tracks.items())
         if name not in files and track.applied is not None and (not names or name in names)
     ]
@@ -102,10 +106,14 @@ def _files(folder: Folder, tracks: Mapping[str, Track]) -> dict[str, Loaded]:
     return by_name(folder.loaded, known={name: track.wanted for name, track in tracks.items()})
 
 
-def _removal_row(track: Track) -> dict[str, Any]:
+def _removal_row(track: Track, held: Collection[Path]) -> dict[str, Any]:
     assert track.applied is not None
-    return {"strategy": track.name, "action": "remove", "on_remove": track.applied.on_remove.value,
-            "running": track.running, "changes": []}  # fmt: skip
+    row = {"strategy": track.name, "running": track.running, "changes": []}
+    if track.gone:  # all has been done about it
+        return row | {"action": "gone", "why": track.gone}
+    if track.doubted or (track.wanted is not None and track.wanted.path in held):
+        return row | {"action": "kept", "why": MISSING}
+    return row | {"action": "remove", "on_remove": track.applied.on_remove.value}
 
 
 def _file_row(ground: Ground, name: str, loaded: Loaded, track: Track) -> dict[str, Any]:

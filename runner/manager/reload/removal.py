@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HELD = "its file is gone; positions are kept, stops are active"
 FLATTENING = "its file is gone; positions are being closed"
+MISSING = "its file is missing in a way that looks like an accident; `runner approve --all-deletes` lets it go"
 UNGUARDED = "its file is gone; positions are kept, and as it does not run nothing guards them"
 
 log = logging.getLogger("runner.reload")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from runner.manager.reload.bases import ChangedBases
+from runner.manager.reload.conditions import Status
 from runner.manager.reload.config_file import ConfigFile
 from runner.manager.reload.engine import ReloadEngine
 from runner.manager.reload.files import keys_in, within
@@ -213,19 +214,17 @@ class ReloadService:
     def approve_deletions(self) -> list[str]:
         """Lets the files be gone that went missing many at once."""
         released = [self._shown(path) for path in self._looker.approve_deletions()]
-        with self._lock:
-            missing, self._starting.missing = self._starting.missing, set()
-            for name in sorted(missing):
-                if self.engine.track(name).wanted is None:
-                    self.engine.release_missing(name)
-                    released.append(name)
-        return released
+        return released + self.engine.release_doubted()
+
+    @property
+    def held_files(self) -> tuple[Path, ...]:
+        """Files that are missing and not let go of without an approval."""
+        return self._looker.status().held
 
     @property
     def deletions_held(self) -> list[str]:
-        """Files, and strategies whose files were missing at the start, that are not let go of without an approval."""
-        held = self._looker.status().held
-        return [*(self._shown(path) for path in held), *sorted(self._starting.missing)]
+        """The same, and strategies whose files were missing at the start."""
+        return [*(self._shown(path) for path in self.held_files), *self.engine.doubted()]
 
     # -- what the watcher says -----------------------------------------------------------------------------------
 
@@ -247,10 +246,6 @@ class ReloadService:
             text = f"the change of {self._shown(path)} is not applied to any file: {one.text}"
             self._notice("base_refused", text)
         self.engine.refuse_bases(pending, news)
-        if self._starting.missing:
-            # One whose file is back is missing no more, and is let go of like any other when it goes again.
-            back = {name for name, track in self.engine.tracks().items() if track.wanted is not None}
-            self._starting.missing = self._starting.missing - back
 
     def _take(self, event: FileEvent) -> bool:
         """Whether the contents have changed."""
@@ -377,7 +372,8 @@ class ReloadService:
 
 
 def _is_in_force(track: Track) -> bool:
-    return track.newest is None or track.newest.generation == track.running
+    applied = track.conditions.get("Applied")
+    return applied is not None and applied.status is Status.TRUE
 
 
 def _iso(at: Any) -> str | None:

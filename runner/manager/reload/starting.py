@@ -11,7 +11,7 @@ from runner.manager.reload.carrier import Occasion
 from runner.manager.reload.decision import Begin, Change, Hold
 from runner.manager.reload.files import by_name, content, owner
 from runner.manager.reload.in_place import occasion_of
-from runner.manager.reload.removal import gone_text
+from runner.manager.reload.removal import MISSING, gone_text
 from runner.manager.reload.track import UNDECIDED, Goal, LastGood, Track, Trial
 from runner.manager.reload.trials import NOT_USABLE
 from runner.model.events import ReloadResult
@@ -23,7 +23,6 @@ from runner.store.strategies import StrategyRow
 if TYPE_CHECKING:
     from runner.manager.reload.engine import ReloadEngine
 
-MISSING = "its file is missing in a way that looks like an accident; `runner approve --all-deletes` lets it go"
 MASS_FRACTION = 0.3
 """Of all strategies: as many missing at once, and more than one, look like an accident."""
 FROM_STORE = "known from the store alone: the journal does not have it"
@@ -46,8 +45,6 @@ class Starting:
 
     def __init__(self, engine: ReloadEngine) -> None:
         self._engine = engine
-        self.missing: set[str] = set()
-        """Strategies whose files were missing when the runner started, too many at once to be believed."""
 
     def begin(self, folder: Folder, *, only: str | None = None) -> list[Start]:
         """What to start with: the file where it may be applied, else the version that ran last.
@@ -173,7 +170,6 @@ class Starting:
             self._engine.drop(name)
             return None
         if many:
-            self.missing.add(name)
             track.doubted = True
             return self._as_before(track, MISSING)
         track.gone = gone_text(track)

@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.errors import ConfigError
 from runner.manager.control import Verb
+from runner.manager.reload.drift import UNIVERSE, value_at
 from runner.manager.reload.history import MAX_HISTORY, blame_view, diff_view, history_view
 from runner.manager.reload.kept_plan import AGAIN, StalePlan, planned
 from runner.manager.reload.plan import check_fresh, plan_view
@@ -52,7 +53,8 @@ class ReloadVerbs:
         return await asyncio.to_thread(self._plan, names)
 
     def _plan(self, names: list[str]) -> dict[str, Any]:
-        found = plan_view(self._service.engine, self._service.read_folder(), names)
+        service = self._service
+        found = plan_view(service.engine, service.read_folder(), names, service.held_files)
         return found if names else found | {"config": self._service.config_file.plan()}
 
     async def apply(self, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +159,7 @@ class ReloadVerbs:
         """A value in place of the file's that goes back by itself."""
         name = str(args["name"])
         lasts = timedelta(seconds=float(args["lasts_s"]))
-        await asyncio.to_thread(
+        result = await asyncio.to_thread(
             self._service.orders.override,
             name,
             str(args["path"]),
@@ -166,13 +168,14 @@ class ReloadVerbs:
             actor=_actor(args),
             reason=_reason(args),
         )
-        return self._results([name])
+        return self._results([name]) | {"result": result.value}
 
     async def restore(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """The file's values hold again."""
         name, path = str(args["name"]), args.get("path")
-        await asyncio.to_thread(self._service.orders.restore, name, path, actor=_actor(args), reason=_reason(args))
-        return self._results([name])
+        restore = self._service.orders.restore
+        result = await asyncio.to_thread(restore, name, path, actor=_actor(args), reason=_reason(args))
+        return self._results([name]) | {"result": result.value}
 
     async def drift(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """What the store says differently than what runs, and what holds in place of the files."""
@@ -188,6 +191,8 @@ class ReloadVerbs:
             held = {one.path: one for one in track.overlays}
             for one in engine.in_place.said_by_store(track):
                 overlay = held.get(one.path)
+                running = track.in_force
+                known = running is not None and not one.problem and one.path != UNIVERSE
                 rows.append(
                     {
                         "strategy": track.name,
@@ -195,7 +200,8 @@ class ReloadVerbs:
                         "file": one.running,
                         "store": one.stored,
                         "direction": one.direction.value,
-                        "in_force": "store" if overlay is not None and overlay.value == one.stored else "file",
+                        "in_force": value_at(running, one.path) if running and known else one.running,
+                        "in_force_from": "file" if overlay is None else overlay.source,
                         "problem": one.problem,
                     }
                 )
@@ -213,8 +219,9 @@ class ReloadVerbs:
     async def revert(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Puts the file's values back into the store."""
         name = str(args["name"])
-        await asyncio.to_thread(self._service.orders.revert, name, actor=_actor(args), reason=_reason(args))
-        return self._results([name])
+        revert = self._service.orders.revert
+        result = await asyncio.to_thread(revert, name, actor=_actor(args), reason=_reason(args))
+        return self._results([name]) | {"result": result.value}
 
     async def metrics(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """In the text format that Prometheus reads."""
