@@ -246,10 +246,10 @@ def _properties(catalog: Catalog) -> Schema:
             "x-runner": marks("restart", "handover", "any_is_looser"),
         },
         "on_remove": choice(
-            "What happens to its positions when the file goes away.",
+            "What happens to its positions when the file goes away, and to those in a symbol that leaves its universe.",
             [value.value for value in OnRemove],
-            apply="meta",
-            orders="none",
+            apply="live",
+            orders="universe",
             default=OnRemove.HOLD.value,
         ),
         "reload": {

@@ -98,7 +98,7 @@ BY_PATH = {field.short: field for field in reversed(FIELDS)}  # of a strategy fi
     ("path", "apply", "direction", "orders"),
     [
         ("description", "meta", None, "none"),
-        ("on_remove", "meta", None, "none"),
+        ("on_remove", "live", None, "universe"),
         ("name", "identity", None, "identity"),
         ("enabled", "live", "smaller_is_tighter", "entry_stop"),
         ("universe.symbols", "resubscribe", "smaller_is_tighter", "universe"),

@@ -55,7 +55,7 @@ ROWS = [
     ("description", "x", "description", "meta", "neutral"),
     ("owner", "ana", "owner", "meta", "neutral"),
     ("tags", ["a"], "tags", "meta", "neutral"),
-    ("on_remove", "flatten", "on_remove", "meta", "neutral"),
+    ("on_remove", "flatten", "on_remove", "live", "neutral"),
     ("enabled", False, "enabled", "live", "tighter"),
     ("params.max_position_size", 0.4, "params.max_position_size", "live", "tighter"),
     ("params.max_position_size", 0.6, "params.max_position_size", "live", "looser"),

@@ -18,7 +18,6 @@ HOOKED = "{before_orders: reload_hooks:before_orders}"
         ("DESCRIBED", {"description": "Two symbols."}),
         ("OWNED", {"owner": "research desk"}),
         ("TAGGED", {"tags": "[daily]"}),
-        ("KEEPS", {"on_remove": "flatten"}),
         ("COMMENTED", {"# a comment": "and nothing else"}),
     ],
 )

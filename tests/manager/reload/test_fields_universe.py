@@ -136,3 +136,16 @@ def test_a_version_that_takes_over_in_the_middle_of_a_bar_sees_that_bar(desk: De
     assert float(one.version.buffer.panel().close[-1, 0]) == 96.0
     desk.run_to("12:00")
     assert one.held == held and [intent.request.reason for intent in one.orders] == ["enter"]
+
+
+def test_what_becomes_of_a_symbol_that_has_left_may_be_said_later(desk: Desk, begin: Any) -> None:
+    one: One = begin("LATER", universe="[CALM, FLAT]", params="{target_weight: 0.1}")
+    desk.run_to("14:00")
+    assert one.held.keys() == {"CALM", "FLAT"}
+    desk.edit("LATER", universe="[CALM]")
+    assert one.held.keys() == {"CALM", "FLAT"}
+    held, orders = one.held, one.orders
+    desk.edit("LATER", on_remove="flatten")
+    one.took_over("live", "neutral")
+    assert desk.settles(lambda: one.held.keys() == {"CALM"})
+    assert one.since(orders) == [("FLAT", "SELL", "removed", held["FLAT"], 3)]
