@@ -239,8 +239,8 @@ class PaperExchange:
             commission_currency=currency,
         )
 
-    def cancel(self, client_id: int, order_id: int) -> None:
-        self._engine.cancel(client_id, order_id)
+    def cancel(self, client_id: int, order_id: int, *, master: bool = False) -> None:
+        self._engine.cancel(client_id, order_id, master=master)
         self._save()
 
     def global_cancel(self) -> None:

@@ -107,10 +107,11 @@ class OrderEngine:
         order.perm_id = self._new_perm_id()
         return held
 
-    def cancel(self, client_id: int, order_id: int) -> None:
-        """Also another client's order, when the number is nobody's else: IB lets one user's sessions do that."""
+    def cancel(self, client_id: int, order_id: int, *, master: bool = False) -> None:
+        """Numbers are each client's own: another client's order of that number is none of it. Only the master may name
+        another's, when the number is nobody else's."""
         held = self.book.orders.get((client_id, order_id))
-        if held is None:
+        if held is None and master:
             others = [h for h in self.book.working() if h.order.order_id == order_id]
             held = others[0] if len(others) == 1 else None
         if held is None:

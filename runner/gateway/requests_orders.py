@@ -26,7 +26,7 @@ def place_order(session: Session, fields: list[str]) -> None:
 
 
 def cancel_order(session: Session, fields: list[str]) -> None:
-    session.server.exchange.cancel(session.client_id, FieldReader(fields, 2).integer())
+    session.server.exchange.cancel(session.client_id, FieldReader(fields, 2).integer(), master=_is_master(session))
 
 
 def global_cancel(session: Session, fields: list[str]) -> None:
@@ -72,8 +72,7 @@ def executions(session: Session, fields: list[str]) -> None:
     reader = FieldReader(fields, 2)
     request_id, client_id = reader.integer(), reader.integer()
     wanted = _Filter(reader)
-    master = session.client_id == session.server.settings.master_client_id
-    for execution in session.server.exchange.executions(None if master else session.client_id):
+    for execution in session.server.exchange.executions(None if _is_master(session) else session.client_id):
         if client_id and execution.order.client_id != client_id:
             continue
         if wanted.matches(execution):
@@ -105,3 +104,8 @@ class _Filter:
             and self.side in ("", execution.side)
             and (not self.since or zoned(execution.at, GATEWAY_ZONE)[:17] >= self.since[:17])
         )
+
+
+def _is_master(session: Session) -> bool:
+    """Whether the session sees, and may end, the orders of all."""
+    return session.client_id == session.server.settings.master_client_id

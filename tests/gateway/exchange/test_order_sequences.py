@@ -292,14 +292,23 @@ def test_cancel_and_its_refusals(bar_desk: Make) -> None:
     ]
 
 
-def test_global_cancel_ends_every_clients_orders_and_another_session_may_cancel_one(bar_desk: Make) -> None:
+def test_an_order_is_cancelled_by_its_own_client_or_by_the_master(bar_desk: Make) -> None:
     desk = bar_desk(FLAT, FLAT)
     desk.step()
-    for client, order_id in ((1, 1), (2, 1), (3, 9)):
-        desk.place(order_id, "BUY", 10, "LMT", limit_price=15, client=client)
+    desk.place(9, "BUY", 10, "LMT", limit_price=15, client=3)
     desk.told()
-    desk.exchange.cancel(0, 9)
+    desk.exchange.cancel(2, 9)
+    assert desk.told() == ["9: error 10147"]
+    desk.exchange.cancel(0, 9, master=True)
     assert desk.told() == ["9: 3 Cancelled", "9: error 202"]
+
+
+def test_global_cancel_ends_every_clients_orders(bar_desk: Make) -> None:
+    desk = bar_desk(FLAT, FLAT)
+    desk.step()
+    for client in (1, 2):
+        desk.place(1, "BUY", 10, "LMT", limit_price=15, client=client)
+    desk.told()
     desk.exchange.global_cancel()
     assert desk.told() == ["1: 3 Cancelled", "1: error 202"] * 2
 

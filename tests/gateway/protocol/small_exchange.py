@@ -196,7 +196,7 @@ class SmallExchange:
             equity_change=D(-1), commission=D(1), commission_currency="USD",
         )  # fmt: skip
 
-    def cancel(self, client_id: int, order_id: int) -> None:
+    def cancel(self, client_id: int, order_id: int, *, master: bool = False) -> None:
         for order in self.orders:
             if (order.client_id, order.order_id) == (client_id, order_id) and order.active:
                 order.status, order.completed_at = "Cancelled", self.clock

@@ -113,6 +113,8 @@ def begin(desk: Desk) -> Iterator[Begin]:
     for name in names:
         desk.path(name).unlink(missing_ok=True)
         desk.settle(name)
+        desk.service.approve_deletions()
+        desk.settle(name)
         if any(one.name == name for one in desk.manager.runtimes):
             desk.manager.stop_strategy(name)
             desk.manager.forget(name)
