@@ -73,7 +73,7 @@ def _refused(error: RunnerError, settings: Settings) -> int:
     if isinstance(error, SpecError) and error.problems:
         from runner.cli.problems import show_problems, sources_of
 
-        show_problems(error.problems, sources_of(error.problems), settings, error=True)
+        show_problems(error.problems, sources_of(error.problems) | error.sources, settings, error=True)
     click.echo(
         click.style("error: ", fg="red", bold=True) + error.message.rstrip(),
         err=True,

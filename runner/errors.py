@@ -21,7 +21,7 @@ A cap that says no is not an error: it is a value (`runner.model.orders.Refused`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, ClassVar, Literal
 
@@ -60,13 +60,17 @@ class RunnerError(Exception):
 
 
 class SpecError(RunnerError):
-    """One or more strategy files are wrong. `problems` are `runner.spec.problems.Problem` values, all of them."""
+    """One or more strategy files are wrong. `problems` are `runner.spec.problems.Problem` values, all of them.
+    `sources` maps their files to the texts that were judged, where these are not what is on disk."""
 
     exit_code = ExitCode.PROBLEMS
 
-    def __init__(self, message: str, problems: Sequence[Any] = (), *, hint: str = "") -> None:
+    def __init__(
+        self, message: str, problems: Sequence[Any] = (), *, sources: Mapping[str, str] | None = None, hint: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.problems = tuple(problems)
+        self.sources = dict(sources or {})
 
 
 class ConfigError(RunnerError):

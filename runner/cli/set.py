@@ -48,13 +48,14 @@ def set_value(ctx: click.Context, name: str, field: str, value: str, reason: str
     before, text = _edited(config, loaded, field, value)
     from runner.manager.reload.files import text_sha256
     from runner.spec.files import rewrite
+    from runner.spec.render.text import brief
 
     try:
         order(settings, "announce", name=name, sha256=text_sha256(text), reason=reason)
     except (NotRunning, RemoteError):
         pass  # nobody is there to be told, or nobody who knows the strategy yet
     rewrite(loaded.path, text, over=before)
-    settings.note(f"{loaded.path}: {field} is {value}")
+    settings.note(f"{loaded.path}: {field} is {brief(value)}")
     try:
         result = order(settings, "reload", name=name)
     except NotRunning:
@@ -87,6 +88,7 @@ def _edited(config: RunnerConfig, loaded: Loaded, field: str, value: str) -> tup
     from runner.spec.deployment import Deployment
     from runner.spec.edit import REMOVE, Change
     from runner.spec.load import read_document
+    from runner.spec.render.text import brief
 
     document = read_document(loaded.path)
     edit = Change(tuple(field.split(".")), REMOVE if value == "" else _value(value))
@@ -94,7 +96,8 @@ def _edited(config: RunnerConfig, loaded: Loaded, field: str, value: str) -> tup
         document, edit, path=loaded.path, root=config.strategies_dir, deployment=Deployment.of(config)
     )
     if wrong:
-        raise SpecError(f"{field} cannot be {value}; the file was left as it is", wrong)
+        message = f"{brief(field)} cannot be {brief(value)}; the file was left as it is"
+        raise SpecError(message, wrong, sources={loaded.path.as_posix(): text})
     return document.text, text
 
 

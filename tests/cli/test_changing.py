@@ -45,6 +45,35 @@ def test_set_writes_the_file_where_nobody_else_does(trend: Path, say: Say) -> No
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "line", "carets"),
+    [
+        ("params.max_daily_lossy", "0.05", "  max_daily_lossy: 0.05", "  ^^^^^^^^^^^^^^^"),
+        ("params.stop_loss", "2%", "  stop_loss: 2%", "             ^^"),
+        ("params.stop_loss", "[0.05]", "  stop_loss: [0.05]", "  ^^^^^^^^^"),
+    ],
+)
+def test_what_set_would_make_wrong_is_shown_in_the_text_that_was_judged(
+    trend: Path, say: Say, field: str, value: str, line: str, carets: str
+) -> None:
+    trend.write_text(trend.read_text() + "# The caps:\nparams:\n  stop_loss: 0.05  # of the entry price\n  # the end\n")
+    before = trend.read_text()
+    said = say("set", "TREND", field, value)
+    shown = said.err.splitlines()
+    assert said.code == 1 and trend.read_text() == before
+    at = next(i for i, text in enumerate(shown) if text.partition(" | ")[2].startswith(line))
+    assert shown[at + 1].partition(" | ")[2] == carets
+    assert shown[-1] == f"error: {field} cannot be {value}; the file was left as it is"
+
+
+def test_a_long_value_is_not_repeated_in_full(trend: Path, say: Say) -> None:
+    said = say("set", "TREND", "params.stop_loss", "x" * 3000)
+    assert said.code == 1 and max(map(len, said.err.splitlines())) < 200
+    said = say("set", "TREND", "description", "x" * 1000)
+    assert said.code == 0 and max(map(len, said.err.splitlines())) < 200
+    assert f"description: {'x' * 1000}\n" in trend.read_text()
+
+
+@pytest.mark.parametrize(
     ("plan", "words"),
     [
         ("no JSON", "kept.json is not a plan: Expecting value"),

@@ -9,6 +9,7 @@ import pytest
 from runner.spec.load import parse_text
 from runner.spec.problems import Problem, closest, error
 from runner.spec.render import render_concise, render_text, to_json
+from runner.spec.render.text import brief
 
 
 def problem_at(text: str, needle: str, message: str = "wrong") -> Problem:
@@ -54,6 +55,13 @@ def test_a_long_line_is_cut_around_the_caret() -> None:
     shown = render_text([error("S200", "wrong", root.locate(("a", 500)))], {"a.yaml": text}).split("\n")
     assert len(shown[2]) < 180
     assert shown[2][shown[3].index("^") :].startswith("bad")
+
+
+def test_a_value_that_is_repeated_in_a_sentence_is_cut_and_cannot_write_to_a_terminal() -> None:
+    assert brief("0.05") == "0.05"
+    assert brief("x" * 60) == "x" * 60
+    assert brief("x" * 3000) == "x" * 59 + "…"
+    assert brief("\x1b[31m") == "\\x1b[31m"
 
 
 def test_one_line_and_data_say_the_same() -> None:

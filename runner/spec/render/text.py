@@ -18,6 +18,8 @@ MAX_CELLS = 160
 """Widest source line shown; wider ones are cut around the caret."""
 KEPT_CELLS = 60
 """What is kept in front of the caret of a line that is cut there."""
+MAX_QUOTED = 60
+"""As much of a value is repeated inside a sentence."""
 _BREAKS = "\n\r\x85\u2028\u2029"
 _RED, _YELLOW, _BLUE, _BOLD, _RESET = "\x1b[31m", "\x1b[33m", "\x1b[34m", "\x1b[1m", "\x1b[0m"
 
@@ -122,6 +124,12 @@ def _display(text: str) -> str:
 def safe(text: str) -> str:
     """Text in which nothing controls a terminal: what cannot be printed is shown as its escape."""
     return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def brief(text: str) -> str:
+    """Text of somebody else's inside a sentence: nothing in it controls a terminal, and a long one is cut."""
+    shown = safe(text[: MAX_QUOTED + 1])
+    return shown if len(shown) <= MAX_QUOTED else f"{shown[: MAX_QUOTED - 1]}…"
 
 
 def _escape(char: str) -> str:
