@@ -11,6 +11,7 @@ import click
 
 from runner.cli.ask import shown
 from runner.cli.group import Command
+from runner.cli.options import as_typed
 from runner.cli.output import show_json
 from runner.cli.problems import show_problems
 from runner.cli.settings import Settings
@@ -40,6 +41,8 @@ def new(ctx: click.Context, name: str, template: str | None, source: str | None,
     The file has every setting of its blocks with its meaning, limits and default. KEY is a path such as
     params.stop_loss or signals.trend.with.fast. Nothing is overwritten, and what would not be valid is not written.
     """
+    from runner.spec.typed import parse_setting
+
     if template is not None and source is not None:
         raise click.UsageError("name a template or a strategy to copy, not both", ctx)
     settings = ctx.ensure_object(Settings)
@@ -48,7 +51,7 @@ def new(ctx: click.Context, name: str, template: str | None, source: str | None,
         config = settings.load_config()
     except ConfigError as error:
         raise SpecError(error.message, hint=error.hint) from error
-    said = [_setting(text, ctx) for text in added]
+    said = [as_typed(ctx, parse_setting, text) for text in added]
     others = _others(config)
     _check_free(name, others)
     if source is None:
@@ -68,15 +71,6 @@ def _check_name(name: str, ctx: click.Context) -> None:
     if not re.fullmatch(NAME_PATTERN.strip("^$"), name):
         message = f'"{name}" cannot be the name of a strategy: begin with a letter; letters, digits, _ and - may follow'
         raise click.UsageError(f"{message}, 32 at most", ctx)
-
-
-def _setting(text: str, ctx: click.Context) -> tuple[KeyPath, Verbatim]:
-    from runner.spec.typed import NotTyped, parse_setting
-
-    try:
-        return parse_setting(text)
-    except NotTyped as wrong:
-        raise click.UsageError(f"{wrong.message}: {wrong.hint}" if wrong.hint else wrong.message, ctx) from None
 
 
 def _others(config: RunnerConfig) -> tuple[Loaded, ...]:

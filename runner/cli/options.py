@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Literal
+from typing import Literal, TypeVar
 
 import click
+
+T = TypeVar("T")
 
 DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -48,3 +50,13 @@ def cash(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) ->
             raise click.BadParameter(f"{currency} is given twice")
         amounts[currency] = amount
     return amounts
+
+
+def as_typed(ctx: click.Context, parse: Callable[[str], T], text: str) -> T:
+    """What `parse` of `runner.spec.typed` makes of a part of the command line. UsageError when it refuses."""
+    from runner.spec.typed import NotTyped
+
+    try:
+        return parse(text)
+    except NotTyped as wrong:
+        raise click.UsageError(f"{wrong.message}: {wrong.hint}" if wrong.hint else wrong.message, ctx) from None

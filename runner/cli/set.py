@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from runner.cli.client import NotRunning, RemoteError
 from runner.cli.group import Command
+from runner.cli.options import as_typed
 from runner.cli.output import show_json
 from runner.cli.settings import Settings
 from runner.cli.versions import order, show_strategies
@@ -18,10 +18,16 @@ from runner.errors import ConfigError, ExitCode, SpecError
 
 if TYPE_CHECKING:
     from runner.spec.config import RunnerConfig
+    from runner.spec.edit import Change
     from runner.spec.folder import Loaded
+    from runner.spec.load import Document
+    from runner.spec.problems import KeyPath
+    from runner.spec.write import Verbatim
 
 _LASTS = re.compile(r"([1-9][0-9]{0,3})([smhd])\Z", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_NULL = ("null", "~")
+"""Values that take a key away."""
 
 
 @click.command("set", cls=Command)
@@ -34,28 +40,35 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 def set_value(ctx: click.Context, name: str, field: str, value: str, reason: str, lasts: str | None) -> None:
     """Set FIELD of NAME to VALUE in its file, comments and layout kept, and wait for the result.
 
-    FIELD is a dotted path such as params.max_daily_loss. The changed file is checked before it is written. With --for
-    the file stays as it is: the value holds in place of it and goes back by itself.
+    FIELD is a dotted path such as params.max_daily_loss. VALUE is YAML on one line, as it stands in the file: 0.02,
+    true, some words, [AAPL, MSFT]; null takes the key away, so that its default holds. The changed file is checked
+    before it is written.
+
+    With --for the file stays as it is: the value holds in place of it and goes back by itself.
     """
+    from runner.spec.render.text import brief
+    from runner.spec.typed import parse_path, parse_value
+
     settings = ctx.ensure_object(Settings)
+    path = as_typed(ctx, parse_path, field)
+    if not value.strip():
+        raise click.UsageError(f"the value is empty; null takes {field} away, '\"\"' is a text without characters", ctx)
+    said = as_typed(ctx, parse_value, value)
     if lasts is not None:
-        if not reason:
-            raise click.UsageError("--for needs a --reason: somebody will find it in place of the file")
-        args = {"name": name, "path": field, "value": _value(value), "lasts_s": _seconds(lasts), "reason": reason}
-        ctx.exit(show_strategies(settings, order(settings, "override", **args)))
+        ctx.exit(_set_for_a_while(ctx, name, field, said, lasts, reason))
     config = settings.load_config()
     loaded = _file_of(config, name)
-    before, text = _edited(config, loaded, field, value)
+    before, text = _edited(config, loaded, path, said)
     from runner.manager.reload.files import text_sha256
     from runner.spec.files import rewrite
-    from runner.spec.render.text import brief
 
     try:
         order(settings, "announce", name=name, sha256=text_sha256(text), reason=reason)
     except (NotRunning, RemoteError):
         pass  # nobody is there to be told, or nobody who knows the strategy yet
     rewrite(loaded.path, text, over=before)
-    settings.note(f"{loaded.path}: {field} is {brief(value)}")
+    done = "is gone, its default holds" if said in _NULL else f"is {brief(said)}"
+    settings.note(f"{loaded.path}: {field} {done}")
     try:
         result = order(settings, "reload", name=name)
     except NotRunning:
@@ -64,6 +77,9 @@ def set_value(ctx: click.Context, name: str, field: str, value: str, reason: str
             show_json({"strategies": []})
         ctx.exit(ExitCode.OK)
     ctx.exit(show_strategies(settings, result))
+
+
+# ----------------------------------------------------------------------------------------------------- in the file
 
 
 def _file_of(config: RunnerConfig, name: str) -> Loaded:
@@ -82,38 +98,61 @@ def _file_of(config: RunnerConfig, name: str) -> Loaded:
     return found[0]
 
 
-def _edited(config: RunnerConfig, loaded: Loaded, field: str, value: str) -> tuple[str, str]:
+def _edited(config: RunnerConfig, loaded: Loaded, path: KeyPath, said: Verbatim) -> tuple[str, str]:
     """The text of the file, and with the value in it. SpecError with every problem when that would not be valid."""
     from runner.manager.reload.edits import edited_text
     from runner.spec.deployment import Deployment
-    from runner.spec.edit import REMOVE, Change
+    from runner.spec.edit import Change
     from runner.spec.load import read_document
+    from runner.spec.problems import dotted
     from runner.spec.render.text import brief
 
     document = read_document(loaded.path)
-    edit = Change(tuple(field.split(".")), REMOVE if value == "" else _value(value))
+    edit = _removal(config, loaded, document, path) if said in _NULL else Change(path, said)
     text, wrong = edited_text(
         document, edit, path=loaded.path, root=config.strategies_dir, deployment=Deployment.of(config)
     )
     if wrong:
-        message = f"{brief(field)} cannot be {brief(value)}; the file was left as it is"
+        message = f"{brief(dotted(path))} cannot be {brief(said)}; the file was left as it is"
         raise SpecError(message, wrong, sources={loaded.path.as_posix(): text})
     return document.text, text
 
 
-def _value(text: str) -> Any:
-    """A value as it is typed: YAML's numbers and flags, JSON's lists and mappings, else text."""
-    from runner.spec.load import resolve_plain
+def _removal(config: RunnerConfig, loaded: Loaded, document: Document, path: KeyPath) -> Change:
+    """What makes the default hold: the key goes, or, where a base has it too, is null, which undoes that."""
+    from runner.spec.deployment import Deployment
+    from runner.spec.edit import REMOVE, Change, edited
+    from runner.spec.folder import load_text
+    from runner.spec.problems import dotted
+    from runner.spec.write import Verbatim
 
-    if text[:1] in ("[", "{", '"'):
-        try:
-            return json.loads(text)
-        except ValueError:
-            raise click.UsageError(f"{text} is not JSON") from None
-    try:
-        return resolve_plain(text) if text else text
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
+    there = document.root is None or document.root.find(path) is not None
+    text = edited(document, Change(path, REMOVE)) if there else document.text
+    without = load_text(text, path=loaded.path, root=config.strategies_dir, deployment=Deployment.of(config))
+    if without.root is not None and without.root.find(path) is not None:
+        return Change(path, Verbatim(_NULL[0]))
+    if not there:
+        raise SpecError(f"neither {loaded.path.as_posix()} nor a base of it says anything about {dotted(path)}")
+    return Change(path, REMOVE)
+
+
+# ----------------------------------------------------------------------------------------------------- for a while
+
+
+def _set_for_a_while(
+    ctx: click.Context, name: str, field: str, said: Verbatim, lasts: str, reason: str
+) -> int:  # fmt: skip
+    from runner.spec.typed import value_of
+
+    settings = ctx.ensure_object(Settings)
+    seconds = _seconds(lasts)
+    value = value_of(said)
+    if value is None:
+        raise click.UsageError("--for puts a value in place of the file's, and null is none", ctx)
+    if not reason:
+        raise click.UsageError("--for needs a --reason: somebody will find it in place of the file", ctx)
+    result = order(settings, "override", name=name, path=field, value=value, lasts_s=seconds, reason=reason)
+    return show_strategies(settings, result)
 
 
 def _seconds(text: str) -> float:

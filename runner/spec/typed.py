@@ -1,14 +1,17 @@
-"""A setting as somebody types it on a command line: `params.stop_loss=0.05` as a path and a value."""
+"""What somebody types on a command line to be set: a path of keys, and a value in YAML."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from runner.errors import SpecError
 from runner.spec.load import parse_text
 from runner.spec.problems import KeyPath
 from runner.spec.write import Verbatim, quoted
 
+MAX_QUOTED = 40
+"""Longest text that is shown again with the quotes that it needs."""
 _KEY = re.compile(r"[^.\[\]\s](?:[^.\[\]]*[^.\[\]\s])?\Z")
 _ENDS_FLOW = re.compile(r"[,\[\]{}]")
 
@@ -40,9 +43,19 @@ def parse_value(text: str) -> Verbatim:
     node = None if document.root is None else document.root.child("value")
     if document.problems or node is None or "\n" in text:
         reason = document.problems[0].message if document.problems else "it has to be one value on one line"
-        raise NotTyped(f'"{text[:80]}" is not a value: {reason}')
-    if node.value is None:
+        number = any(problem.code == "Y108" for problem in document.problems)
+        is_short = not number and len(text) <= MAX_QUOTED and "'" not in text
+        hint = f"if it is meant as text, type '{quoted(text)}'" if is_short else ""
+        raise NotTyped(f'"{text[:80]}" is not a value: {reason}', hint=hint)
+    if not node.raw and node.value is None:
         return Verbatim("null")
     source = document.text[node.span.start : node.span.end].strip()
     # Between brackets a comma or a bracket would end plain text.
     return Verbatim(quoted(source) if node.plain and _ENDS_FLOW.search(source) else source)
+
+
+def value_of(typed: Verbatim) -> Any:
+    """What a value that was typed comes to, as data."""
+    root = parse_text(f"value: {typed}", file="").root
+    assert root is not None
+    return root.data()["value"]

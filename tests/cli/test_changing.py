@@ -74,6 +74,69 @@ def test_a_long_value_is_not_repeated_in_full(trend: Path, say: Say) -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "line"),
+    [
+        ("tags", "[a, b]", "tags: [a, b]"),
+        ("tags", '["a", "b, c"]', 'tags: ["a", "b, c"]'),
+        ("universe", "{symbols: [AAPL, MSFT]}", "universe: {symbols: [AAPL, MSFT]}"),
+        ("description", '"Fed: 14:00"', 'description: "Fed: 14:00"'),
+        ("description", "'a' # why", "description: 'a'"),
+        ("description", "two words", "description: two words"),
+        ("owner", '"null"', 'owner: "null"'),
+        ("params.stop_loss", "0.050", "  stop_loss: 0.050"),
+        ("enabled", "false", "enabled: false"),
+    ],
+)
+def test_a_value_is_yaml_as_in_the_file(trend: Path, say: Say, field: str, value: str, line: str) -> None:
+    said = say("set", "TREND", field, value)
+    assert said.code == 0, said.err
+    assert line in trend.read_text().splitlines()
+
+
+def test_null_takes_a_key_away(trend: Path, say: Say) -> None:
+    text = trend.read_text()
+    assert say("set", "TREND", "params.stop_loss", "0.03").code == 0
+    said = say("set", "TREND", "params.stop_loss", "null")
+    assert (said.code, said.err.splitlines()[0]) == (
+        0, "strategies.d/trend.yaml: params.stop_loss is gone, its default holds"
+    )  # fmt: skip
+    assert trend.read_text() == text
+
+
+def test_null_undoes_what_a_base_says_as_it_does_in_the_file(trend: Path, say: Say) -> None:
+    (trend.parent / "_caps.yaml").write_text("params: {stop_loss: 0.05}\n")
+    trend.write_text(trend.read_text().rstrip() + "\nextends: _caps.yaml\n")
+    for _ in range(2):
+        assert say("set", "TREND", "params.stop_loss", "null").code == 0
+        assert trend.read_text().endswith("params:\n  stop_loss: null\n")
+    (shown,) = [line for line in say("show", "TREND", "--origin").out.splitlines() if "params.stop_loss" in line]
+    assert shown.split() == ["params.stop_loss", "0", "default"]
+
+
+def test_what_is_nowhere_cannot_be_taken_away(trend: Path, say: Say) -> None:
+    said = say("set", "TREND", "owner", "null")
+    assert said.code == 1
+    assert "neither strategies.d/trend.yaml nor a base of it says anything about owner" in said.err
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["owner", ""], "the value is empty; null takes owner away, '\"\"' is a text without characters"),
+        (["tags", "[a"], '"[a" is not a value'),
+        (["a..b", "1"], '"a..b" is not the path of a key'),
+        (["params.stop_loss", "0.1", "--for", "1h"], "--for needs a --reason"),
+        (["params.stop_loss", "null", "--for", "1h", "--reason", "x"], "null is none"),
+    ],
+)
+def test_wrong_usage_of_set_is_told_before_anybody_is_asked(trend: Path, say: Say, args: list[str], words: str) -> None:
+    before = trend.read_text()
+    said = say("set", "TREND", *args)
+    assert (said.code, said.out) == (2, "") and words in said.err
+    assert trend.read_text() == before
+
+
+@pytest.mark.parametrize(
     ("plan", "words"),
     [
         ("no JSON", "kept.json is not a plan: Expecting value"),

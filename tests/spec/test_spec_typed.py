@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.spec.typed import NotTyped, parse_path, parse_setting, parse_value
+from runner.spec.typed import NotTyped, parse_path, parse_setting, parse_value, value_of
 
 
 def test_a_setting_is_a_path_and_a_value() -> None:
@@ -39,7 +39,9 @@ def test_a_path_into_a_list_says_what_can_be_done() -> None:
         ('"15:45"', '"15:45"'),
         ("0.02 # a cap", "0.02"),
         ("", "null"),
+        ("NULL", "NULL"),
         ("=", "="),
+        ("-.5", "-.5"),
     ],
 )
 def test_a_value_is_kept_as_it_was_typed(typed: str, kept: str) -> None:
@@ -50,3 +52,30 @@ def test_a_value_is_kept_as_it_was_typed(typed: str, kept: str) -> None:
 def test_what_is_no_value_is_refused(typed: str) -> None:
     with pytest.raises(NotTyped, match="is not a value"):
         parse_value(typed)
+
+
+def test_what_may_have_been_meant_as_text_says_how_text_is_typed() -> None:
+    with pytest.raises(NotTyped) as caught:
+        parse_value("Fed: 14:00")
+    assert caught.value.hint == "if it is meant as text, type '\"Fed: 14:00\"'"
+    with pytest.raises(NotTyped) as caught:
+        parse_value(".nan")
+    assert caught.value.hint == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("0.050", 0.05),
+        ("-1", -1),
+        ("true", True),
+        ("no", "no"),
+        ("'0.05'", "0.05"),
+        ("[a, 1]", ["a", 1]),
+        ("{a: {b: 0x10}}", {"a": {"b": 16}}),
+        ("AAPL, MSFT", "AAPL, MSFT"),
+        ("null", None),
+    ],
+)
+def test_what_was_typed_is_data_as_a_file_would_have_it(typed: str, value: object) -> None:
+    assert value_of(parse_value(typed)) == value
