@@ -26,11 +26,32 @@ if TYPE_CHECKING:
 
 _LASTS = re.compile(r"([1-9][0-9]{0,3})([smhd])\Z", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_NEGATIVE = re.compile(r"-\.?[0-9]", re.ASCII)
 _NULL = ("null", "~")
 """Values that take a key away."""
 
 
-@click.command("set", cls=Command)
+class _SetCommand(Command):
+    """Takes what begins like a negative number for the value that it is: no option is called so."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            return super().parse_args(ctx, args)
+        with_value = {
+            name for one in self.params if isinstance(one, click.Option) and not (one.is_flag or one.count)
+            for name in one.opts
+        }  # fmt: skip
+        numbers = [
+            at for at, arg in enumerate(args)
+            if _NEGATIVE.match(arg) and (at == 0 or args[at - 1] not in with_value)
+        ]  # fmt: skip
+        if numbers:
+            others = [arg for at, arg in enumerate(args) if at not in numbers]
+            args = [*others, "--", *(args[at] for at in numbers)]
+        return super().parse_args(ctx, args)
+
+
+@click.command("set", cls=_SetCommand)
 @click.argument("name")
 @click.argument("field")
 @click.argument("value")

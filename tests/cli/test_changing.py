@@ -93,6 +93,20 @@ def test_a_value_is_yaml_as_in_the_file(trend: Path, say: Say, field: str, value
     assert line in trend.read_text().splitlines()
 
 
+@pytest.mark.parametrize("value", ["-1", "-.5", "-0.05"])
+@pytest.mark.parametrize("before", [(), ("--reason", "-5"), ("--reason=x",)])
+def test_a_negative_number_is_a_value_and_no_option(trend: Path, say: Say, value: str, before: tuple[str, ...]) -> None:
+    said = say("set", *before, "TREND", "params.stop_loss", value)
+    assert said.code == 1 and f"params.stop_loss must be at least 0, not {value}" in said.err
+    after = say("set", "TREND", "params.stop_loss", value, *before)
+    assert (after.code, after.err) == (said.code, said.err)
+
+
+def test_an_option_that_there_is_not_is_still_one(trend: Path, say: Say) -> None:
+    said = say("set", "TREND", "params.stop_loss", "0.1", "--raeson", "x")
+    assert said.code == 2 and "No such option '--raeson'" in said.err and "'--reason'" in said.err
+
+
 def test_null_takes_a_key_away(trend: Path, say: Say) -> None:
     text = trend.read_text()
     assert say("set", "TREND", "params.stop_loss", "0.03").code == 0

@@ -164,11 +164,22 @@ def test_set_edits_the_file_in_place_and_waits_for_the_result(running: Process) 
     assert (newest["cause"], newest["reason"], newest["state"]) == ("set", "too wild", "applied")
 
 
+def test_set_takes_lists_and_takes_keys_away(running: Process) -> None:
+    project, text = running.project, running.project.read("hold.yaml")
+    ran = running.generations("HOLD")[2]
+    assert project.say("set", "HOLD", "tags", "[calm, us]").code == 0
+    assert "tags: [calm, us]" in project.read("hold.yaml")
+    assert project.say("set", "HOLD", "tags", "null").code == 0
+    assert project.read("hold.yaml") == text
+    assert running.generations("HOLD")[2] == ran, "tags say nothing about trading"
+
+
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
         ("params.target_weight", "7", ["params.target_weight cannot be 7; the file was left as it is", "^"]),
-        ("params.target_wait", "0.1", ['unknown key "target_wait"', "^"]),
+        ("params.target_weight", "-1", ["params.target_weight must be at least 0, not -1", "target_weight: -1", "^^"]),
+        ("params.target_wait", "0.1", ['unknown key "target_wait"', "target_wait: 0.1", "^^^^^^^^^^^"]),
         ("params.target_weight", "much", ["^"]),
     ],
 )
