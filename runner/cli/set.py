@@ -14,7 +14,7 @@ from runner.cli.options import as_typed
 from runner.cli.output import show_json
 from runner.cli.settings import Settings
 from runner.cli.versions import order, show_strategies
-from runner.errors import ConfigError, ExitCode, SpecError
+from runner.errors import ExitCode, SpecError
 
 if TYPE_CHECKING:
     from runner.spec.config import RunnerConfig
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runner.spec.problems import KeyPath
     from runner.spec.write import Verbatim
 
-_LASTS = re.compile(r"([1-9][0-9]{0,3})([smhd])\Z", re.ASCII)
+_LASTS = re.compile(r"([1-9][0-9]{0,8})([smhd])\Z", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _NEGATIVE = re.compile(r"-\.?[0-9]", re.ASCII)
 _NULL = ("null", "~")
@@ -107,12 +107,15 @@ def _file_of(config: RunnerConfig, name: str) -> Loaded:
     from runner.cli.ask import shown
     from runner.spec.deployment import Deployment
     from runner.spec.folder import load_folder
+    from runner.spec.problems import closest
 
     folder = load_folder(Path(shown(config.strategies_dir)), deployment=Deployment.of(config))
     found = [one for one in folder.loaded if one.name == name]
     if not found:
-        known = ", ".join(sorted(one.name for one in folder.loaded if one.name)) or "none"
-        raise ConfigError(f"no file in {shown(config.strategies_dir)} has the strategy {name} (there are: {known})")
+        names = sorted(one.name for one in folder.loaded if one.name)
+        guess = closest(name, names)
+        hint = f"did you mean {guess}?" if guess else f"there are: {', '.join(names) or 'none'}"
+        raise SpecError(f"no file in {shown(config.strategies_dir)} has the strategy {name}", hint=hint)
     if len(found) > 1:
         files = ", ".join(one.path.name for one in found)
         raise SpecError(f"{name} is in several files: {files}", hint="only one of them can have the name")
@@ -166,7 +169,8 @@ def _set_for_a_while(
     from runner.spec.typed import value_of
 
     settings = ctx.ensure_object(Settings)
-    seconds = _seconds(lasts)
+    _check_field(ctx, field)
+    seconds = _seconds(ctx, lasts)
     value = value_of(said)
     if value is None:
         raise click.UsageError("--for puts a value in place of the file's, and null is none", ctx)
@@ -176,11 +180,37 @@ def _set_for_a_while(
     return show_strategies(settings, result)
 
 
-def _seconds(text: str) -> float:
+def _check_field(ctx: click.Context, field: str) -> None:
+    """UsageError when there is no such field, or none that may have another value than the file's."""
+    from runner.manager.reload.orders import OVERRIDABLE
+    from runner.manager.reload.track import ENABLED, PARAMS
+    from runner.spec.problems import closest
+    from runner.spec.render.text import brief
+
+    name = field.removeprefix(PARAMS)
+    if field == ENABLED or (field.startswith(PARAMS) and name in OVERRIDABLE):
+        return
+    guess = closest(name, (*OVERRIDABLE, ENABLED))
+    if field.startswith(PARAMS) or guess:
+        meant = guess if guess == ENABLED else f"{PARAMS}{guess}"
+        step = f"did you mean {meant}?" if guess else f"there are: {', '.join(OVERRIDABLE)}"
+        what = f"no parameter {brief(name)}" if field.startswith(PARAMS) else f"no field {brief(field)}"
+        raise click.UsageError(f"there is {what}; {step}", ctx)
+    message = f"{brief(field)} is changed in the file, without --for: only enabled and params.… have values for a while"
+    raise click.UsageError(message, ctx)
+
+
+def _seconds(ctx: click.Context, text: str) -> float:
+    from runner.manager.reload.orders import MAX_OVERRIDE
+
     match = _LASTS.match(text)
     if match is None:
-        raise click.UsageError(f"{text!r} is not a time; write it as 30m, 2h or 1d")
-    return int(match[1]) * _UNITS[match[2]]
+        raise click.UsageError(f"{text[:20]!r} is not a time; write it as 30m, 2h or 1d", ctx)
+    seconds = int(match[1]) * _UNITS[match[2]]
+    if seconds > MAX_OVERRIDE.total_seconds():
+        longest = f"{MAX_OVERRIDE.days}d"
+        raise click.UsageError(f"--for {text} is longer than {longest}; a longer wish belongs in the file", ctx)
+    return seconds
 
 
 @click.command(cls=Command)

@@ -133,6 +133,12 @@ def test_what_is_nowhere_cannot_be_taken_away(trend: Path, say: Say) -> None:
     assert "neither strategies.d/trend.yaml nor a base of it says anything about owner" in said.err
 
 
+def test_a_strategy_that_no_file_has_is_nothing_wrong_with_the_configuration(trend: Path, say: Say) -> None:
+    said = say("set", "TRENT", "owner", "desk")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "error: no file in strategies.d has the strategy TRENT\n  hint: did you mean TREND?\n"
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -140,7 +146,21 @@ def test_what_is_nowhere_cannot_be_taken_away(trend: Path, say: Say) -> None:
         (["tags", "[a"], '"[a" is not a value'),
         (["a..b", "1"], '"a..b" is not the path of a key'),
         (["params.stop_loss", "0.1", "--for", "1h"], "--for needs a --reason"),
+        (["params.stop_loss", "0.1", "--for", "0s", "--reason", "x"], "'0s' is not a time; write it as 30m"),
+        (["params.stop_loss", "0.1", "--for", "31d", "--reason", "x"], "--for 31d is longer than 30d"),
+        (["params.stop_loss", "0.1", "--for", "99999999s", "--reason", "x"], "is longer than 30d"),
         (["params.stop_loss", "null", "--for", "1h", "--reason", "x"], "null is none"),
+        (["tags", "a", "--for", "1h", "--reason", "x"], "tags is changed in the file, without --for"),
+        (
+            ["params.max_daily_lossy", "0.1", "--for", "1h", "--reason", "x"],
+            "there is no parameter max_daily_lossy; did you mean params.max_daily_loss?",
+        ),
+        (
+            ["max_daily_loss", "0.1", "--for", "1h", "--reason", "x"],
+            "there is no field max_daily_loss; did you mean params.max_daily_loss?",
+        ),
+        (["enable", "false", "--for", "1h", "--reason", "x"], "there is no field enable; did you mean enabled?"),
+        (["params.foo", "0.1", "--for", "1h", "--reason", "x"], "there is no parameter foo; there are: min_weight"),
     ],
 )
 def test_wrong_usage_of_set_is_told_before_anybody_is_asked(trend: Path, say: Say, args: list[str], words: str) -> None:
