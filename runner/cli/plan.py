@@ -13,9 +13,16 @@ from runner.cli.group import Command
 from runner.cli.output import moment, number, percent, show_json
 from runner.cli.settings import Settings
 from runner.cli.versions import order, show_strategies
-from runner.errors import ConfigError, ExitCode
+from runner.errors import ConfigError, ExitCode, RunnerError
 
 PLAN_FORMAT = "1.0"
+AGAIN = "make one with: runner plan --out FILE"
+
+
+class NoPlan(RunnerError):
+    """The file that was named holds no plan that can be applied."""
+
+    exit_code = ExitCode.PROBLEMS
 
 
 @click.command(cls=Command)
@@ -177,12 +184,16 @@ def _read_plan(path: Path) -> dict[str, Any]:
 
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is not a plan: {error}", hint="make one with: runner plan --out FILE") from None
+    except FileNotFoundError:
+        raise click.UsageError(f"there is no file {path}; {AGAIN}") from None
+    except OSError as error:
+        raise NoPlan(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except (ValueError, RecursionError) as error:
+        raise NoPlan(f"{path} is not a plan: {error}", hint=AGAIN) from None
     if not isinstance(found, dict) or found.get("plan_format") != PLAN_FORMAT:
-        raise ConfigError(f"{path} is not a plan of this version", hint="make one with: runner plan --out FILE")
+        raise NoPlan(f"{path} is not a plan of this version", hint=AGAIN)
     try:
         planned(found)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error.message}", hint=error.hint) from None
+        raise NoPlan(f"{path}: {error.message}", hint=error.hint) from None
     return found

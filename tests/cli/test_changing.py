@@ -174,6 +174,7 @@ def test_wrong_usage_of_set_is_told_before_anybody_is_asked(trend: Path, say: Sa
     ("plan", "words"),
     [
         ("no JSON", "kept.json is not a plan: Expecting value"),
+        ("[" * 100_000, "kept.json is not a plan: "),
         ("[]", "kept.json is not a plan of this version"),
         ({"plan_format": "0.1"}, "kept.json is not a plan of this version"),
         (
@@ -191,4 +192,9 @@ def test_a_damaged_plan_is_refused_before_anybody_is_asked(
 ) -> None:
     (project / "kept.json").write_text(plan if isinstance(plan, str) else json.dumps(plan))
     said = say("apply", "kept.json")
-    assert said.code == 78 and words in said.err and "runner plan --out FILE" in said.err
+    assert said.code == 1 and words in said.err and "runner plan --out FILE" in said.err
+
+
+def test_a_plan_that_there_is_not_is_wrong_usage(project: Path, say: Say) -> None:
+    said = say("apply", "nix.json")
+    assert (said.code, said.out) == (2, "") and "there is no file nix.json; make one with:" in said.err

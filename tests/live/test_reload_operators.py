@@ -100,11 +100,11 @@ def test_a_kept_plan_is_applied_as_long_as_it_is_true(running: Process) -> None:
 
 def test_what_is_no_plan_is_refused(running: Process) -> None:
     (running.project.root / "other.json").write_text("{}")
-    assert running.project.say("apply", "other.json").code == 78
-    assert running.project.say("apply", "nowhere.json").code == 78
+    assert running.project.say("apply", "other.json").code == 1
+    assert running.project.say("apply", "nowhere.json").code == 2
     (running.project.root / "edited.json").write_text('{"plan_format": "1.0", "strategies": [{"action": "hold"}]}')
     said = running.project.say("apply", "edited.json")
-    assert said.code == 78 and "edited.json: this is not a plan that can be applied: strategy 1 of the plan" in said.err
+    assert said.code == 1 and "edited.json: this is not a plan that can be applied: strategy 1 of the plan" in said.err
 
 
 def test_a_refused_file_is_in_the_plan_with_its_problems(running: Process) -> None:
