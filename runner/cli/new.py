@@ -150,6 +150,8 @@ def _check(text: str, path: Path, config: RunnerConfig, settings: Settings) -> N
 
 
 def _write(path: Path, text: str) -> None:
+    from runner.spec.files import CannotWrite
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
@@ -158,8 +160,7 @@ def _write(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except OSError as error:
-        reason = (error.strerror or "it cannot be written").lower()
-        raise SpecError(f"{path.as_posix()} cannot be written: {reason}") from error
+        raise CannotWrite.because(path, error) from error
 
 
 def _report(name: str, path: Path, config: RunnerConfig, settings: Settings) -> None:

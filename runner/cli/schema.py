@@ -10,7 +10,7 @@ import click
 from runner.cli.group import Command
 from runner.cli.output import show_json
 from runner.cli.settings import Settings
-from runner.errors import ExitCode, SpecError
+from runner.errors import ExitCode
 
 NAMES = ("strategy", "strategy-base", "strategy-test", "runner")
 USUAL_FOLDER = "schemas"
@@ -69,6 +69,8 @@ def _wanted(name: str | None) -> dict[str, str]:
 
 
 def _write(folder: Path, wanted: dict[str, str], settings: Settings) -> None:
+    from runner.spec.files import CannotWrite
+
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,8 +79,8 @@ def _write(folder: Path, wanted: dict[str, str], settings: Settings) -> None:
             path.write_text(text, encoding="utf-8")
             written.append(path.as_posix())
     except OSError as error:
-        reason = (error.strerror or "it cannot be written").lower()
-        raise SpecError(f"the schemas cannot be written to {folder.as_posix()}: {reason}") from error
+        saying = f"the schemas cannot be written to {folder.as_posix()}"
+        raise CannotWrite.because(folder / next(iter(wanted)), error, saying=saying) from error
     if settings.json:
         show_json({"written": written})
     else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,23 @@ class CannotWrite(RunnerError):
     """The system refused to write a file that was asked for."""
 
     exit_code = ExitCode.PROBLEMS
+
+    @classmethod
+    def because(cls, path: Path, error: OSError, *, saying: str = "") -> CannotWrite:
+        """What the system has said of `path`, and what would help; `saying` that it cannot be written, or another
+        sentence."""
+        folder = path.parent
+        said, hint = (error.strerror or str(error)).lower(), ""
+        if isinstance(error, FileNotFoundError) and not folder.exists() and error.filename != str(folder):
+            said, hint = f"there is no folder {folder}", f"make it first: mkdir -p {shlex.quote(str(folder))}"
+        elif isinstance(error, PermissionError | FileNotFoundError) or error.errno == errno.EROFS:
+            hint = "name a place that you may write to"
+        elif isinstance(error, NotADirectoryError | FileExistsError):
+            file = next((one for one in (path, *path.parents) if one.is_file()), folder)
+            said, hint = f"{file} is a file and no folder", "move it away, or name another place"
+        elif error.errno == errno.ENAMETOOLONG:
+            hint = "name it shorter"
+        return cls(f"{saying or f'{path} cannot be written'}: {said}", hint=hint)
 
 
 class ChangedMeanwhile(CannotWrite):
@@ -45,7 +64,7 @@ def write_atomically(path: Path, data: bytes, *, unchanged: Callable[[], bool] =
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
-        raise CannotWrite(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error
+        raise CannotWrite.because(path, error) from error
 
 
 def _write_new(path: Path, data: bytes, *, like: Path) -> None:

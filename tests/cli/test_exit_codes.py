@@ -162,3 +162,26 @@ def test_shared_options_may_stand_on_either_side(say, project, running):
     assert say("--json", "fills").json == say("fills", "--json").json
     (project / "inner").mkdir()
     assert say("fills", "-C", "inner").code == 4
+
+
+@pytest.mark.parametrize(
+    ("place", "words", "hint"),
+    [
+        ("no such/x.json", "no such/x.json cannot be written: there is no folder no such", "mkdir -p 'no such'"),
+        ("runner.yaml/x.json", "runner.yaml/x.json cannot be written: runner.yaml is a file", "name another place"),
+        ("x" * 300, "cannot be written: file name too long", "name it shorter"),
+        ("/proc/x.json", "/proc/x.json cannot be written: no such file", "name a place that you may write to"),
+        ("/dev/full", "/dev/full cannot be written: no space left on device", ""),
+    ],
+)
+def test_a_file_that_was_named_and_cannot_be_written_is_said_with_what_would_help(
+    say, project, monkeypatch, place, words, hint
+):
+    (project / "strategies.d").mkdir()
+    (project / "runner.yaml").write_text("strategies_dir: strategies.d\n")
+    empty = {"changes": 0, "held": 0, "strategies": []}
+    monkeypatch.setattr("runner.cli.plan.call", lambda *_args, **_kwargs: empty)
+    for args in (["plan", "--out", place], ["validate", "--format", "junit", "--output", place]):
+        said = say(*args)
+        assert (said.code, said.out) == (1, "")
+        assert words in said.err and hint in said.err

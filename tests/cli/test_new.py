@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_made_is_said(say, project):
     (project / "strategies.d").write_text("")
     said = say("new", "MINE")
     assert (said.code, said.out) == (1, "")
-    assert said.err.startswith("error: strategies.d/mine.yaml cannot be written: ")
+    assert said.err.startswith("error: strategies.d/mine.yaml cannot be written: strategies.d is a file and no folder")
 
 
 def test_a_name_that_another_file_has_is_refused_because_neither_would_trade(say, project):
