@@ -11,7 +11,7 @@ import click
 
 from runner.cli.group import Command
 from runner.cli.options import DAY, day
-from runner.cli.output import console, number, show_json
+from runner.cli.output import console, counted, number, show_json
 from runner.cli.settings import Settings
 from runner.errors import ExitCode
 from runner.manager.results import DemoOptions, DemoProgress
@@ -101,7 +101,7 @@ def describe(progress: DemoProgress) -> str:
     if progress.market_time is not None:
         parts.append(f"{progress.market_time:%Y-%m-%d}")
     if progress.phase == "trade":
-        parts.append(f"{progress.orders:,} orders, {progress.fills:,} fills")
+        parts.append(f"{counted(progress.orders, 'order')}, {counted(progress.fills, 'fill')}")
     if progress.equity is not None:
         parts.append(f"equity {number(progress.equity, places=0)}")
     return ", ".join(parts)

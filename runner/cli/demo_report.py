@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from runner.cli.ask import shown
-from runner.cli.output import Column, number, percent, show_table
+from runner.cli.output import Column, counted, number, percent, show_table
 from runner.cli.settings import Settings
 from runner.manager.results import DemoResult, ReconciliationLine
 from runner.model.money import ZERO
@@ -49,7 +49,7 @@ BOOK_COLUMNS = (
 def show_report(result: DemoResult, settings: Settings) -> None:
     """The whole report on stdout. Amounts are in base currency; P&L is before commissions except net."""
     click.echo(
-        f"Traded {result.sessions:,} sessions, {result.first_session} to {result.last_session}, "
+        f"Traded {counted(result.sessions, 'session')}, {result.first_session} to {result.last_session}, "
         f"in {result.elapsed_s:.1f} s on paper account {result.account}."
     )
     _heading("Strategies", settings)

@@ -98,6 +98,11 @@ def number(value: Any, *, places: int | None = 2, signed: bool = False) -> str:
     return f"{amount.to_integral_value() if whole else amount.normalize():,f}"
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 file`, `2,000 files`; `many` for a word that gets no s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def percent(value: Any, *, places: int = 1) -> str:
     """A fraction as a percentage: `0.152` is `15.2%`."""
     return NOTHING if value is None or value == "" else f"{Decimal(str(value)) * 100:.{places}f}%"

@@ -10,7 +10,7 @@ import click
 
 from runner.cli.client import CHANGE_TIMEOUT_S, NotRunning, call
 from runner.cli.group import Command
-from runner.cli.output import moment, number, percent, show_json
+from runner.cli.output import counted, moment, number, percent, show_json
 from runner.cli.settings import Settings
 from runner.cli.versions import order, show_strategies
 from runner.errors import ConfigError, ExitCode, RunnerError
@@ -55,9 +55,9 @@ def plan(ctx: click.Context, names: tuple[str, ...], out: Path | None, exit_code
             click.echo("\n".join(_lines(line)))
         if deployment["action"] != "none":
             click.echo("\n".join(_config_lines(deployment)))
-        count, held = result["changes"], result["held"]
-        asked = f", {held} {'is' if held == 1 else 'are'} held" if held else ""
-        click.echo(f"{count} {'strategy' if count == 1 else 'strategies'} would change{asked}. Nothing applied.")
+        changing = counted(result["changes"], "strategy", "strategies")
+        asked = f", {counted(result['held'], 'is', 'are')} held" if result["held"] else ""
+        click.echo(f"{changing} would change{asked}. Nothing applied.")
     differs = result["changes"] or result["held"] or deployment["action"] != "none"
     ctx.exit(ExitCode.CHANGES if exit_code and differs else ExitCode.OK)
 

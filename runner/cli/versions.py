@@ -10,7 +10,7 @@ import click
 
 from runner.cli.client import CHANGE_TIMEOUT_S, NotRunning, call
 from runner.cli.group import Command
-from runner.cli.output import NOTHING, Column, number, show_json, show_table
+from runner.cli.output import NOTHING, Column, counted, number, show_json, show_table
 from runner.cli.settings import Settings
 from runner.errors import ExitCode
 
@@ -53,7 +53,8 @@ def show_strategies(settings: Settings, result: dict[str, Any]) -> int:
         show_table(COLUMNS, rows, settings, empty="no strategies")
     held = result.get("deletions_held") or ()
     if held:
-        settings.note(f"{len(held)} files are missing and nothing is removed: runner approve --all-deletes")
+        missing = counted(len(held), "file is", "files are")
+        settings.note(f"{missing} missing and nothing is removed: runner approve --all-deletes")
     config = result.get("config") or {"state": IN_FORCE}
     if config["state"] != IN_FORCE:
         settings.note(f"{config['file']}: {config['text']}")

@@ -9,6 +9,7 @@ import pytest
 
 from runner import errors
 from runner.cli.group import COMMANDS, cli
+from runner.cli.output import counted
 from runner.cli.status import status
 
 ERRORS = [
@@ -185,3 +186,19 @@ def test_a_file_that_was_named_and_cannot_be_written_is_said_with_what_would_hel
         said = say(*args)
         assert (said.code, said.out) == (1, "")
         assert words in said.err and hint in said.err
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 files"), (1, "1 file"), (2, "2 files"), (2000, "2,000 files")],
+)
+def test_one_is_not_many(count, words):
+    assert counted(count, "file") == words
+
+
+@pytest.mark.parametrize(("held", "words"), [(["a.yaml"], "1 file is missing"), (["a", "b"], "2 files are missing")])
+def test_files_that_are_missing_are_counted_in_words_that_fit(say, monkeypatch, held, words):
+    result = {"strategies": [], "deletions_held": held, "settled": True}
+    monkeypatch.setattr("runner.cli.versions.call", lambda *_args, **_kwargs: result)
+    said = say("reload")
+    assert said.code == 5 and f"{words} and nothing is removed" in said.err
