@@ -17,7 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from runner.errors import StoreCorrupt, StoreLocked
+from runner.errors import ConfigError, StoreCorrupt, StoreLocked
 from runner.gateway.books import Account, Holding
 from runner.gateway.held import Held, working_of
 from runner.gateway.market import Market
@@ -48,11 +48,19 @@ _HOLDING_FIELDS = tuple(f.name for f in fields(Holding) if f.name != "contract")
 
 
 class StateFile:
-    """The open state file. StoreLocked when another gateway has it, StoreCorrupt when it cannot be read."""
+    """The open state file. StoreLocked when another gateway has it, StoreCorrupt when it cannot be read, ConfigError
+    when its folder cannot be made."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            reason = (problem.strerror or str(problem)).lower()
+            raise ConfigError(
+                f"the gateway cannot keep its state in {path}: {reason}",
+                hint="name a file in a folder that can be made",
+            ) from problem
         try:
             self._db = sqlite3.connect(path, timeout=0.2, isolation_level=None)
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")

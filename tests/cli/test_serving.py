@@ -146,3 +146,11 @@ def test_a_configuration_that_cannot_work_ends_run_with_78(say, project):
     said = say("run")
     assert said.code == 78
     assert "runner.yaml:1:" in said.err
+
+
+@pytest.mark.parametrize(("option", "words"), [("--state", "cannot keep its state in"), ("--record", "cannot record")])
+def test_a_place_that_the_gateway_cannot_write_to_is_said(say, project, option, words):
+    (project / "taken").write_text("")
+    said = say("gateway", "--port", "0", option, "taken/below/x")
+    assert (said.code, said.out) == (78, "")
+    assert words in said.err and "taken/below/x" in said.err
