@@ -38,7 +38,7 @@ def drift(ctx: click.Context, name: str | None, exit_code: bool) -> None:
         rows = [
             [
                 line["strategy"], line["path"], _shown(line["file"]), _shown(line["store"]), line["direction"],
-                f"{_shown(line['in_force'])} ({line['in_force_from']})", line["problem"],
+                f"{_shown(line['in_force_value'])} ({line['in_force']})", line["problem"],
             ]
             for line in result["drift"]
         ]  # fmt: skip
@@ -56,6 +56,8 @@ def adopt(ctx: click.Context, name: str, fields: tuple[str, ...]) -> None:
     result = order(settings, "adopt", name=name, paths=list(fields) or None)
     for line in result["written"]:
         settings.note(line)
+    for line in result["skipped"]:
+        settings.note(f"not written: {line}")
     ctx.exit(show_strategies(settings, result))
 
 

@@ -9,7 +9,7 @@ import click
 
 from runner.cli.ask import ask
 from runner.cli.group import Command
-from runner.cli.output import NOTHING, Column, moment, number, percent, show_json, show_table
+from runner.cli.output import NOTHING, Column, counted, moment, number, percent, show_json, show_table
 from runner.cli.settings import Settings
 from runner.cli.versions import IN_FORCE, generations
 
@@ -121,7 +121,7 @@ def watch_notes(watch: dict[str, Any]) -> list[str]:
     found += [f"{file}: its change is not applied: {text}" for file, text in watch.get("bases_refused", {}).items()]
     held = watch.get("deletions_held") or []
     if held:
-        found.append(f"{len(held)} files are missing and nothing is removed: runner approve --all-deletes")
+        found.append(f"{counted(len(held), 'file')} missing and nothing is removed: runner approve --all-deletes")
     return found
 
 
@@ -137,7 +137,7 @@ def headline(result: dict[str, Any]) -> str:
     parts = [f"{str(result.get('mode') or 'unknown').upper()} account {result.get('account') or 'unknown'}"]
     if result.get("equity"):
         parts.append(f"equity {number(result['equity'])} {result.get('base_currency') or ''}".rstrip())
-    parts.append(f"{len(strategies)} strategies, {running} running")
+    parts.append(f"{counted(len(strategies), 'strategy', 'strategies')}, {running} running")
     if result.get("running") is False:
         parts.append("runner not running")
     else:

@@ -235,6 +235,9 @@ class StrategyManager:
         if spec is None and runtime is not None:
             spec, generation, reduce_only = runtime.spec, runtime.generation, runtime.reduce_only
         if spec is None:
+            row = self.strategies.get(strategy_symbol)
+            if row is not None and row.managed_by:
+                raise ConfigError(f"{strategy_symbol} has no file any more", hint=f"put {row.file} back")
             self._get_strategy_filename(strategy_symbol)  # before anything is allocated for an unknown name
         client_id = self.strategies.client_id_for(strategy_symbol, self.config.ib.client_id_base)
         ahead = None if runtime is None else runtime.ahead

@@ -289,7 +289,15 @@ def test_a_cap_that_is_tightened_in_the_store_holds_and_a_looser_one_does_not(ru
     change_row(project, "SWING", "target_weight", 0.05)
     said = project.say("drift", "--exit-code")
     assert said.code == 3
-    assert said.out.splitlines()[1].split() == ["SWING", "params.target_weight", "0.15", "0.05", "tighter", "store"]
+    assert said.out.splitlines()[1].split() == [
+        "SWING",
+        "params.target_weight",
+        "0.15",
+        "0.05",
+        "tighter",
+        "0.05",
+        "(store)",
+    ]
     assert running.target_weight("SWING") == 0.05
     assert "StoreTightened" in project.say("status").out
     project.edit("swing.yaml", "max_daily_trades: 50", "max_daily_trades: 40")
@@ -301,7 +309,7 @@ def test_a_cap_that_is_tightened_in_the_store_holds_and_a_looser_one_does_not(ru
 
     change_row(project, "SWING", "target_weight", 0.5)
     (row,) = project.say("drift", "--json").json["drift"]
-    assert (row["direction"], row["in_force"]) == ("looser", "file")
+    assert (row["direction"], row["in_force"], row["in_force_value"]) == ("looser", "file", 0.05)
     assert running.target_weight("SWING") == 0.05
     assert project.say("revert", "SWING").code == 0
     assert project.say("drift", "--exit-code").code == 0

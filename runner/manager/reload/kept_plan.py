@@ -13,8 +13,10 @@ from runner.manager.reload.files import within
 from runner.spec.folder import Loaded
 
 AGAIN = "make the plan again"
-ACTIONS = ("start", "apply", "hold", "held", "wait", "refuse", "remove", "note", "aside", "rejected", "none")
-"""What a plan can say that would become of a file."""
+WITHOUT_FILE = ("remove", "gone", "kept")
+"""What a plan can say of a strategy whose file is not there."""
+ACTIONS = (*WITHOUT_FILE, "start", "apply", "hold", "held", "wait", "refuse", "note", "aside", "rejected", "none")
+"""All that a plan can say."""
 APPROVES = ("start", "apply", "hold", "held", "wait")
 """Those that applying a plan puts in force; the others leave what runs as it is."""
 
@@ -58,7 +60,7 @@ def planned(plan: Any) -> list[Planned]:
                 strategy=_part(row, "strategy", str, where),
                 action=action,
                 running=_part(row, "running", int, where),
-                content="" if action == "remove" else _part(row, "content", str, where),
+                content="" if action in WITHOUT_FILE else _part(row, "content", str, where),
             )
         )
     return found

@@ -177,9 +177,12 @@ class Orders:
             track.drift, track.conflicts = "", ()
             return result
 
-    def adopt(self, name: str, paths: tuple[str, ...] = (), *, actor: str, reason: str = "") -> list[str]:
+    def adopt(
+        self, name: str, paths: tuple[str, ...] = (), *, actor: str, reason: str = ""
+    ) -> tuple[list[str], list[str]]:
         """Writes what the store says into the strategy's file, in place; the change then takes its normal way. Returns
-        what was written. NotDecided when the store says nothing else than the file."""
+        what was written, and what the store says that no file can. NotDecided when the store says nothing else than
+        the file."""
         with self._engine.turn(name) as track:
             if track.applied is None or track.wanted is None:
                 raise NotDecided(f"{name} has no file and row to compare")
@@ -196,7 +199,8 @@ class Orders:
                 )
             rewrite(path, text, over=document.text)
             track.announced = Announced(sha256=text_sha256(text), cause="adopt", actor=actor, reason=reason)
-            return [str(one) for one in chosen]
+            said = [] if paths else self._engine.in_place.said_by_store(track)
+            return [str(one) for one in chosen], [f"{one}: {one.problem}" for one in said if one.problem]
 
     def apply_planned(self, planned: Planned, *, actor: str, reason: str = "") -> ReloadResult:
         """Approves what a kept plan shows of a strategy, in the trading window too, and nothing else. StalePlan when

@@ -52,6 +52,8 @@ from runner.store.generations import Generation
 if TYPE_CHECKING:
     from runner.manager.strategy_manager import StrategyManager
 
+NAMED = 5
+"""How many of many files a notice names."""
 STAND_STILL_S = 5.0
 """Longest that a start waits for files that are being written."""
 
@@ -275,10 +277,11 @@ class ReloadService:
             case Unsettled(path=path, waiting=waiting):
                 self._notice("unsettled", f"{self._shown(path)} is not taken in: {waiting.value}")
             case MassDeletionHeld(paths=paths):
+                names = ", ".join(self._shown(path) for path in paths[:NAMED]) + (" …" if len(paths) > NAMED else "")
                 self._notice(
                     "deletions_held",
-                    f"{len(paths)} strategy files are missing at once; nothing is removed before "
-                    "`runner approve --all-deletes`, or before they are back",
+                    f"strategy files are missing in a way that looks like an accident ({names}); nothing is removed "
+                    "before `runner approve --all-deletes`, or before they are back",
                 )
             case MassDeletionReleased():
                 pass

@@ -200,8 +200,8 @@ class ReloadVerbs:
                         "file": one.running,
                         "store": one.stored,
                         "direction": one.direction.value,
-                        "in_force": value_at(running, one.path) if running and known else one.running,
-                        "in_force_from": "file" if overlay is None else overlay.source,
+                        "in_force_value": value_at(running, one.path) if running and known else one.running,
+                        "in_force": "file" if overlay is None else overlay.source,
                         "problem": one.problem,
                     }
                 )
@@ -212,9 +212,9 @@ class ReloadVerbs:
         name = str(args["name"])
         paths = tuple(str(path) for path in args.get("paths") or ())
         orders = self._service.orders
-        written = await asyncio.to_thread(orders.adopt, name, paths, actor=_actor(args), reason=_reason(args))
+        written, skipped = await asyncio.to_thread(orders.adopt, name, paths, actor=_actor(args), reason=_reason(args))
         await asyncio.to_thread(self._service.rescan, RESCAN_TIMEOUT_S)
-        return self._results([name]) | {"written": written}
+        return self._results([name]) | {"written": written, "skipped": skipped}
 
     async def revert(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Puts the file's values back into the store."""

@@ -73,7 +73,7 @@ async def test_a_cap_that_is_tightened_in_the_store_is_honoured_at_once(desk: De
     assert await drift_of(desk, one) == [
         {
             "strategy": "TIGHT", "path": "params.max_position_size", "file": 0.6, "store": 0.3,
-            "direction": "tighter", "in_force": "store", "problem": "",
+            "direction": "tighter", "in_force": "store", "in_force_value": 0.3, "problem": "",
         }
     ]  # fmt: skip
     number = one.generation
@@ -82,6 +82,10 @@ async def test_a_cap_that_is_tightened_in_the_store_is_honoured_at_once(desk: De
     assert one.runtime.params.max_position_size == 0.3  # until somebody decides about it
     desk.run_to("11:00")
     assert [(row[0], row[2], row[4]) for row in one.since(orders)] == [("FLAT", "capped", number)]
+    changed(desk, one, said={"max_position_size": 0.9})  # a looser one is not applied, and takes nothing back
+    (row,) = await drift_of(desk, one)
+    assert (row["store"], row["direction"], row["in_force"], row["in_force_value"]) == (0.9, "looser", "store", 0.3)
+    assert one.runtime.params.max_position_size == 0.3
 
 
 @pytest.mark.parametrize(
@@ -248,9 +252,8 @@ def test_adopted_it_is_in_the_file_with_every_comment_where_it_was(desk: Desk, t
     path.write_text(text + "# the end\n")
     desk.settle("ADOPT")
     changed(desk, one, said={"max_position_size": 0.3, "risk_per_trade": 0.02})
-    assert desk.service.orders.adopt("ADOPT", ("params.max_position_size",), actor="kim") == [
-        "params.max_position_size 0.6 → 0.3"
-    ]
+    written, skipped = desk.service.orders.adopt("ADOPT", ("params.max_position_size",), actor="kim")
+    assert (written, skipped) == (["params.max_position_size 0.6 → 0.3"], [])
     assert path.read_text() == text.replace("max_position_size:   0.6", "max_position_size:   0.3") + "# the end\n"
     desk.settle("ADOPT")
     assert one.track.overlays == () and one.version.spec.params.max_position_size == 0.3
