@@ -105,7 +105,7 @@ def test_a_parameter_that_is_there_is_not_offered_again(server):
     [
         ("params:\n  max_dai|ly_loss: 0.1\n", "loss since the session's first equity that pauses the strategy"),
         ("signals:\n  a:\n    use: sma_cross\n    with: {fa|st: 3}\n", "bars in the fast average"),
-        ("on_rem|ove: hold\n", "What happens to its positions when the file goes away."),
+        ("on_rem|ove: hold\n", "What happens to its positions when the file goes away"),
         ("schedule:\n  wind|ow: ['09:35', '15:50']\n", "Decisions are made only in this part of the session"),
     ],
 )

@@ -204,7 +204,7 @@ def test_bounds_are_possible_when_some_number_fits(said: dict[str, float]) -> No
 def test_tests_and_words_about_a_strategy_make_no_new_version_of_it() -> None:
     plain = load(SMALL).spec
     assert plain is not None
-    described = load(SMALL + ONE + "description: words\nowner: me\ntags: [a]\non_remove: flatten\n")
+    described = load(SMALL + ONE + "description: words\nowner: me\ntags: [a]\n")
     spec = described.spec
     assert spec is not None and len(described.cases) == 1
     assert spec.spec_hash == plain.spec_hash

@@ -118,7 +118,7 @@ def test_the_hash_is_of_what_the_file_means() -> None:
 def test_what_counts_for_the_hash_follows_from_the_schema() -> None:
     schema = strategy_schema()["properties"]
     assert meta_keys() == {key for key, field in schema.items() if field.get("x-runner", {}).get("apply") == "meta"}
-    assert {"description", "owner", "tags", "on_remove"} <= meta_keys() and "params" not in meta_keys()
+    assert {"description", "owner", "tags", "tests"} <= meta_keys() and not {"params", "on_remove"} & meta_keys()
     document = {"name": "A", "signals": {"a": 1}, "params": {}}
     for key in schema:
         changed = spec_hash({**document, key: {"other": 1} if key == "signals" else "other"})
