@@ -144,7 +144,7 @@ class OrderFacts:
         strategy, instrument = order.intent.strategy, order.intent.request.instrument
         execution.orderRef = order.order_ref
         try:
-            filled = filled_from_ib(execution, strategy, instrument, source)
+            filled = filled_from_ib(execution, strategy, instrument, source, generation=order.intent.generation)
         except ValueError as error:
             self._notice("bad_execution", strategy, str(error))
             return

@@ -199,8 +199,10 @@ def to_ib_order(intent: OrderIntent, *, order_id: int = 0, parent_id: int = 0) -
 _SIDES = {"BOT": Side.BUY, "BUY": Side.BUY, "SLD": Side.SELL, "SELL": Side.SELL}
 
 
-def filled_from_ib(execution: Execution, strategy: str, instrument: Instrument, source: Source) -> Filled:
-    """An execution as a fact. ValueError when its numbers or its side make no sense."""
+def filled_from_ib(
+    execution: Execution, strategy: str, instrument: Instrument, source: Source, *, generation: int = 0
+) -> Filled:
+    """An execution as a fact; `generation` is its order's. ValueError when its numbers or its side make no sense."""
     quantity, price = decimal_or_none(execution.shares), decimal_or_none(execution.price)
     side = _SIDES.get(execution.side)
     if quantity is None or quantity < 0 or price is None or side is None or not execution.execId:
@@ -220,6 +222,7 @@ def filled_from_ib(execution: Execution, strategy: str, instrument: Instrument, 
         client_id=_id(execution.clientId),
         exchange=execution.exchange,
         source=source,
+        generation=generation,
     )
 
 

@@ -21,6 +21,7 @@ COLUMNS = (
     Column("Price", "right"),
     Column("Currency"),
     Column("Commission", "right"),
+    Column("Gen", "right"),
     Column("Order", folds=True),
     Column("Execution", folds=True),
 )
@@ -57,6 +58,7 @@ def _row(line: dict[str, Any]) -> list[str]:
         number(line["price"], places=None),
         line["currency"],
         number(line.get("commission")),
+        number(line.get("generation") or None, places=0),
         line["order_ref"],
         line["exec_id"],
     ]

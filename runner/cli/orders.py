@@ -23,6 +23,7 @@ COLUMNS = (
     Column("Filled", "right"),
     Column("State"),
     Column("Reason", folds=True),
+    Column("Gen", "right"),
     Column("Order", folds=True),
     Column("IB says", folds=True),
 )
@@ -69,6 +70,7 @@ def _row(line: dict[str, Any]) -> list[str]:
         number(line.get("filled"), places=None),
         line["state"],
         line.get("reason") or "",
+        number(line.get("generation") or None, places=0),
         line["order_ref"],
         line.get("text") or "",
     ]

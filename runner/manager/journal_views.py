@@ -115,6 +115,7 @@ def order_row(record: OrderRecord) -> dict[str, Any]:
         "state": record.state.value,
         "filled": decimal_text(record.filled),
         "reason": request.reason,
+        "generation": intent.generation,
         "created_at": time_text(intent.created_at),
         "updated_at": time_text(record.updated_at),
         "text": record.text,
@@ -140,6 +141,7 @@ def fill_row(fill: Filled, commission: CommissionCharged | None) -> dict[str, An
         "commission": None if commission is None else decimal_text(commission.amount),
         "exec_id": fill.exec_id,
         "order_ref": fill.order_ref,
+        "generation": fill.generation,
     }
 
 

@@ -94,6 +94,8 @@ class Filled:
     client_id: int = 0
     exchange: str = ""
     source: Source = Source.WIRE
+    generation: int = 0
+    """Of the version that sent its order; 0 for hand-written strategies, and in journals from before it was kept."""
 
     @property
     def exec_base(self) -> str:

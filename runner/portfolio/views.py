@@ -54,6 +54,7 @@ def order_row(record: OrderRecord) -> dict[str, Any]:
         "reason": request.reason,
         "state": record.state.value,
         "filled": record.filled,
+        "generation": intent.generation,
         "created_at": intent.created_at,
         "updated_at": record.updated_at,
         "text": record.text,
@@ -73,6 +74,7 @@ def fill_row(fill: Filled, commission: CommissionCharged | None) -> dict[str, An
         "commission_currency": "" if commission is None else commission.currency,
         "exec_id": fill.exec_id,
         "order_ref": fill.order_ref,
+        "generation": fill.generation,
         "account": fill.account,
     }
 

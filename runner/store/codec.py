@@ -101,6 +101,7 @@ def event_to_json(event: Event, seq: int = 0) -> Json:
                 "client_id": event.client_id,
                 "exchange": event.exchange,
                 "source": event.source.value,
+                "generation": event.generation,
             }
         case CommissionCharged():
             return head | {
@@ -309,6 +310,7 @@ def _filled(data: Mapping[str, Any]) -> Filled:
         client_id=data["client_id"],
         exchange=data["exchange"],
         source=Source(data["source"]),
+        generation=data.get("generation", 0),
     )
 
 

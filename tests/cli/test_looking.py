@@ -91,6 +91,7 @@ ORDERS = {
     "orders": [
         {
             "order_ref": "TREND-17",
+            "generation": 3,
             "strategy": "TREND",
             "symbol": "AAPL",
             "side": "SELL",
@@ -119,6 +120,7 @@ FILLS = {
             "commission": None,
             "exec_id": "0001.01",
             "order_ref": "TREND-17",
+            "generation": 3,
         }
     ]
 }
@@ -139,13 +141,13 @@ TREND         AAPL        -120  431.2500  430.4700  -51,656.40      +93.60    -1
 (unassigned)  IBM            5         -         -           -           -         -
 """,
     "orders": """\
-CREATED (UTC)        STRATEGY  SIDE  QUANTITY  SYMBOL  TYPE  LIMIT  FILLED  STATE      REASON     ORDER     IB SAYS
-2013-03-01 14:30:05  TREND     SELL       120  AAPL    LMT   431.3      20  Cancelled  stop_loss  TREND-17  \
+CREATED (UTC)        STRATEGY  SIDE  QUANTITY  SYMBOL  TYPE  LIMIT  FILLED  STATE      REASON     GEN  ORDER     IB SAYS
+2013-03-01 14:30:05  TREND     SELL       120  AAPL    LMT   431.3      20  Cancelled  stop_loss    3  TREND-17  \
 202 order cancelled
 """,
     "fills": """\
-TIME (UTC)           STRATEGY  SIDE  QUANTITY  SYMBOL   PRICE  CURRENCY  COMMISSION  ORDER     EXECUTION
-2013-03-01 14:30:06  TREND     SELL        20  AAPL    431.25  USD                -  TREND-17  0001.01
+TIME (UTC)           STRATEGY  SIDE  QUANTITY  SYMBOL   PRICE  CURRENCY  COMMISSION  GEN  ORDER     EXECUTION
+2013-03-01 14:30:06  TREND     SELL        20  AAPL    431.25  USD                -    3  TREND-17  0001.01
 """,
 }
 RESULTS = {"status": STATUS, "positions": POSITIONS, "orders": ORDERS, "fills": FILLS}

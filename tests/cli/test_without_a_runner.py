@@ -101,6 +101,7 @@ def test_fills_show_the_latest_revision_with_the_commission_that_counts(say, kep
             "commission": "1.00",
             "exec_id": "0000.TREND1.02",
             "order_ref": "TREND-1",
+            "generation": 0,
         }
     ]
 

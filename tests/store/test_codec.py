@@ -36,8 +36,16 @@ def test_the_keys_of_a_fill_are_stable(facts) -> None:
         "seq": 3, "type": "fill", "ts": "2024-03-01T15:30:00.123456Z", "strategy": "trend", "order_ref": "r1",
         "account": "DU1", "exec_id": "0000e0d5.69dd7411.01.01", "side": "BUY", "quantity": "10", "price": "181.5",
         "perm_id": 0, "order_id": 0, "client_id": 0, "exchange": "", "source": "wire",
+        "generation": 0,
     }  # fmt: skip
     assert instrument["con_id"] == 265598 and instrument["multiplier"] == "1"
+
+
+def test_a_fill_from_before_generations_were_kept_is_read_as_of_none(facts) -> None:
+    data = event_to_json(facts.filled("0000e0d5.69dd7411.01.01"), 3)
+    assert event_from_json(data | {"generation": 7}).generation == 7
+    del data["generation"]
+    assert event_from_json(data).generation == 0
 
 
 @pytest.mark.parametrize(

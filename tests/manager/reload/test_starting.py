@@ -300,6 +300,8 @@ def test_every_order_carries_the_version_that_sent_it(desk: Desk) -> None:
     assert [intent.generation for intent in one.orders] == [] and one.held  # sent before the restart
     kept = desk.manager.journal.intents(strategy="LOOSENED")
     assert [record.intent.generation for record in kept] == [1, 2]
+    fills = desk.manager.journal.executions("LOOSENED")
+    assert {fill.generation for fill in fills if fill.order_ref == kept[0].intent.order_ref} == {1}
 
 
 def test_many_missing_files_are_not_believed(make_desk: Any, restart: Any) -> None:
