@@ -13,6 +13,7 @@ from runner.manager.code_trail import code_of
 from runner.manager.control import Stream, Verb
 from runner.manager.journal_views import events_view, fills_view, orders_view, position_row
 from runner.manager.reload.service import ReloadService
+from runner.manager.reload.track import Track
 from runner.manager.reload.verbs import track_row
 from runner.manager.runtime import Runtime
 from runner.manager.strategy_manager import StrategyManager
@@ -61,7 +62,12 @@ class Verbs:
     async def status(self, args: Mapping[str, Any]) -> dict[str, Any]:
         manager = self._manager
         account = manager.portfolio_manager.account
-        rows = [self._strategy_row(one) for one in manager.runtimes if args.get("name") in (None, one.name)]
+        wanted = args.get("name")
+        rows = [self._strategy_row(one) for one in manager.runtimes if wanted in (None, one.name)]
+        listed = {row["name"] for row in rows}
+        tracks = self._reload.engine.tracks()
+        rows += [_absent_row(one) for name, one in tracks.items() if name not in listed and wanted in (None, name)]
+        rows.sort(key=lambda row: row["name"])
         if args.get("name") and not rows:
             manager.runtime(str(args["name"]))  # raises with the known names
         return {
@@ -254,6 +260,28 @@ async def _each(names: Sequence[str], work: Callable[[str], Awaitable[Any]]) -> 
 
 def _limit(args: Mapping[str, Any]) -> int:
     return min(int(args.get("limit") or MAX_ROWS), MAX_ROWS)
+
+
+def _absent_row(track: Track) -> dict[str, Any]:
+    """A strategy that has a file and does not run: it never came to, or ended and is held since its file is back."""
+    return {
+        "name": track.name,
+        "kind": "yaml",
+        "file": None if track.wanted is None else track.wanted.path.name,
+        "phase": None,
+        "reason": "",
+        "generation": None,
+        "reload": track_row(track),
+        "client_id": None,
+        "positions": None,
+        "day_pnl": None,
+        "net_pnl": None,
+        "orders_today": None,
+        "exposure": None,
+        "target_weight": None,
+        "code": [],
+        "code_changed": False,
+    }
 
 
 def _money(amount: Decimal) -> str:

@@ -156,8 +156,8 @@ class Carrier:
         generation = self.number(track, goal.file, GenerationState.APPLYING, occasion).generation
 
         def carry() -> None:
-            row = self.rows.get(track.name)
-            if row is not None and row.hand_written:
+            row = self.rows.hand_written(track.name)
+            if row is not None:
                 raise ConfigError(
                     f"{track.name} is already a hand-written strategy ({row.filename})", hint="give one another name"
                 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -39,7 +39,7 @@ from runner.manager.reload.observing import Observing
 from runner.manager.reload.record import Record
 from runner.manager.reload.removal import Removal
 from runner.manager.reload.settings import RETRY_LAST_S, ReloadSettings
-from runner.manager.reload.track import UNDECIDED, Goal, Track, Waiting
+from runner.manager.reload.track import DECIDED_AGAINST, NOT_IN_FORCE, UNDECIDED, Goal, Track, Waiting
 from runner.manager.reload.trials import NOT_USABLE
 from runner.model.annotations import Loosening
 from runner.model.clock import Clock
@@ -57,7 +57,6 @@ TICK_S = 0.25
 OBSERVE_TICKS = 4
 """How many of them pass between two looks at what can be said of every strategy."""
 DONE = (ReloadResult.APPLIED, ReloadResult.UNCHANGED)
-DECIDED_AGAINST = (GenerationState.REFUSED, GenerationState.REJECTED)
 FAILED = "failed"
 """Kind of waiting after an error that nobody has thought of."""
 
@@ -210,9 +209,17 @@ class ReloadEngine:
             for name in self._tracks:
                 self.schedule(name)
 
+    def doubt(self, paths: Collection[Path], *, doubted: bool) -> None:
+        """Files that are missing in a way that looks like an accident, or are no longer: kept over a restart."""
+        with self._lock:
+            for name, track in self._tracks.items():
+                if track.wanted is not None and track.wanted.path in paths and track.doubted != doubted:
+                    track.doubted = doubted
+                    self.schedule(name)
+
     def doubted(self) -> list[str]:
         """Strategies whose files were missing at the start, in a way that looks like an accident."""
-        return sorted(name for name, track in self.tracks().items() if track.doubted)
+        return sorted(name for name, track in self.tracks().items() if track.doubted and track.wanted is None)
 
     def release_doubted(self) -> list[str]:
         """They are removed as any other whose file is gone. Returns them."""
@@ -316,7 +323,7 @@ class ReloadEngine:
         if track.rejected != loaded.spec.spec_hash:
             track.rejected = ""
         result = self.aim(track, loaded.spec, occasion, fresh=fresh, expiring=is_settled)
-        if result is not ReloadResult.REFUSED:
+        if result is not ReloadResult.REFUSED and track.running:
             self._release(track)
 
     def _back_with_problems(self, track: Track) -> None:
@@ -328,7 +335,7 @@ class ReloadEngine:
     def _roll_back_again(self, track: Track) -> None:
         """An old version that was to be put back, and that something stood in the way of."""
         newest = track.newest
-        if newest is None or newest.state is not GenerationState.WAITING:
+        if newest is None or newest.state not in (GenerationState.WAITING, GenerationState.HELD):
             track.waiting = None
             return
         spec = self.record.version(track, newest)
@@ -394,15 +401,21 @@ class ReloadEngine:
 
     @contextmanager
     def beside(self, track: Track) -> Iterator[None]:
-        """What is done to the values that hold in place of a file's leaves the version of the file that is held, or
-        waits, the newest: it keeps its number, and is still what is asked for."""
-        file = None if track.wanted is None else track.wanted.spec
+        """What is done to the values that hold in place of a file's leaves the version that is asked for, or was
+        decided against, the newest: it keeps its number, and what is said of it."""
         before = track.newest
         yield
-        asked_for = before is not None and before.state in (GenerationState.HELD, GenerationState.WAITING)
         settled = track.newest is not None and track.newest.state is GenerationState.APPLIED
-        if asked_for and settled and file is not None and before is not None and before.spec_hash == file.spec_hash:
+        if settled and before is not None and before.state in NOT_IN_FORCE and self._is_asked_for(track, before):
             track.newest = before
+
+    @staticmethod
+    def _is_asked_for(track: Track, version: Generation) -> bool:
+        """Whether it is what the file says, or an old one that a rollback has put in its place."""
+        file = None if track.wanted is None else track.wanted.spec
+        if file is None:  # it has problems
+            return track.wanted is not None and version.content_sha == track.judged
+        return file.spec_hash in (version.spec_hash, track.superseded)
 
     def decision(self, track: Track, goal: Goal, *, approved: bool = False) -> Decision:
         """What is to be done to reach a goal."""

@@ -109,8 +109,10 @@ class Orders:
             occasion = Occasion(cause="rollback", actor=actor, reason=reason or f"back to generation {generation}")
             before = track.superseded
             # First, so that a rollback which is cut short is carried on by the next start, and not undone by the file.
+            track.rolling_back = True
             aside = self._set_file_aside(track, spec)
             result = self._engine.aim(track, spec, occasion)
+            track.rolling_back = False
             if result is ReloadResult.REFUSED:
                 self._engine.supersede(track, before)
             elif aside:

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import SpecError
 from runner.manager.reload.decision import LastRun
 from runner.manager.reload.drift import OVERRIDE, STORE
-from runner.manager.reload.track import Approval, Ended, Goal, LastGood, Track, Trial
+from runner.manager.reload.track import NOT_IN_FORCE, Approval, Ended, Goal, LastGood, Track, Trial
 from runner.spec.deployment import Deployment
 from runner.spec.folder import load_text
 from runner.spec.spec import StrategySpec
-from runner.store.generations import Generation, GenerationState
+from runner.store.generations import Generation
 
 if TYPE_CHECKING:
     from runner.manager.strategy_manager import StrategyManager
+
+TRIAL = "trial"
+"""Of what is kept, the one that means something when it is 0: nothing ran before."""
 
 log = logging.getLogger("runner.reload")
 
@@ -55,10 +58,10 @@ class Record:
         return LastRun() if last is None else LastRun(ran=True, spec=self.revived(last))
 
     def _newest(self, name: str) -> Generation | None:
-        """The newest version; one that is held or waits before those that only put other values in its file's place."""
+        """The newest version; one that is not in force before those that only put other values in its file's place."""
         generations = self._manager.journal.generations
         of_file = generations.newest(name, but_for=(OVERRIDE, STORE))
-        if of_file is not None and of_file.state in (GenerationState.HELD, GenerationState.WAITING):
+        if of_file is not None and of_file.state in NOT_IN_FORCE:
             return of_file
         return generations.newest(name)
 
@@ -74,8 +77,9 @@ class Record:
             stored_generation=0 if row is None else row.generation,
         )
         self._recall(track)
-        if newest is not None and newest.spec_hash == track.superseded:
-            track.superseded = ""  # a rollback that was cut short before it had a number has not happened
+        if track.rolling_back and newest is not None and newest.spec_hash == track.superseded:
+            track.superseded = ""  # it was cut short before it had a number: it has not happened
+        track.rolling_back = False
         return track
 
     def keep(self, track: Track) -> None:
@@ -84,13 +88,15 @@ class Record:
         before = None if track.trial is None else track.trial.before
         said: dict[str, Any] = {
             "superseded": track.superseded,
+            "rolling_back": track.rolling_back,
+            "doubted": track.doubted,
             "rejected": track.rejected,
             "conflicts": list(track.conflicts),
             "ended": None if track.ended is None else [track.ended.spec_hash, *sorted(track.ended.paths)],
             "approval": None if track.approval is None else [track.approval.generation, track.approval.at_once],
-            "trial": None if track.trial is None else 0 if before is None else before.generation,
+            TRIAL: None if track.trial is None else 0 if before is None else before.generation,
         }
-        text = json.dumps({key: value for key, value in said.items() if value or value == 0})
+        text = json.dumps({key: value for key, value in said.items() if value or (key == TRIAL and value is not None)})
         if text != track.kept:
             track.kept = text
             self._manager.journal.set_meta(_key(track.name), text)
@@ -99,6 +105,7 @@ class Record:
         track.kept = self._manager.journal.meta(_key(track.name)) or "{}"
         said = json.loads(track.kept)
         track.superseded, track.rejected = said.get("superseded", ""), said.get("rejected", "")
+        track.rolling_back, track.doubted = said.get("rolling_back", False), said.get("doubted", False)
         track.conflicts = tuple(said.get("conflicts", ()))
         if "ended" in said:
             spec_hash, *paths = said["ended"]
@@ -106,8 +113,8 @@ class Record:
         if "approval" in said:
             generation, at_once = said["approval"]
             track.approval = Approval(generation=generation, at_once=at_once)
-        if "trial" in said:
-            track.trial = Trial(before=self._last_good(track, said["trial"]))
+        if TRIAL in said:
+            track.trial = Trial(before=self._last_good(track, said[TRIAL]))
 
     def _last_good(self, track: Track, number: int) -> LastGood | None:
         """What a strategy ran with before a version that was on trial; None for a new one, which has the number 0."""

@@ -37,6 +37,14 @@ class Rows:
         """As it was read last."""
         return self._manager.strategies.get(name)
 
+    def hand_written(self, name: str) -> StrategyRow | None:
+        """The row of a strategy in Python that has this name. One that has only lost the word of who manages it is no
+        such row: the journal knows what ran."""
+        row, generations = self.get(name), self._manager.journal.generations
+        if row is None or not row.hand_written:
+            return None
+        return None if generations.running(name) is not None and not generations.is_removed(name) else row
+
     def foreign(self, track: Track) -> tuple[FieldDrift, ...]:
         """What somebody else has written into the row."""
         return _foreign(track, self.get(track.name))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -223,6 +223,13 @@ class ReloadService:
         """Files that are missing and not let go of without an approval."""
         return self._looker.status().held
 
+    def kept_files(self, folder: Folder) -> Collection[Path]:
+        """Files that the folder lacks, and that a look would not let go of."""
+        wanted = {one.wanted.path for one in self.engine.tracks().values() if one.wanted is not None}
+        missing = wanted - {one.path for one in folder.loaded}
+        many = len(missing) > 1 and len(missing) >= self._settling.mass_fraction * len(wanted)
+        return missing if many or missing == wanted else self.held_files
+
     @property
     def deletions_held(self) -> list[str]:
         """The same, and strategies whose files were missing at the start."""
@@ -283,8 +290,9 @@ class ReloadService:
                     f"strategy files are missing in a way that looks like an accident ({names}); nothing is removed "
                     "before `runner approve --all-deletes`, or before they are back",
                 )
-            case MassDeletionReleased():
-                pass
+                self.engine.doubt(paths, doubted=True)
+            case MassDeletionReleased(paths=paths):
+                self.engine.doubt(paths, doubted=False)
             case _:
                 assert_never(event)
         return False

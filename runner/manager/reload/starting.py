@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError, SpecError
 from runner.manager.reload.carrier import Occasion
-from runner.manager.reload.decision import Begin, Change, Hold
+from runner.manager.reload.decision import Begin, Change, Decision, Hold
 from runner.manager.reload.files import by_name, content, owner
 from runner.manager.reload.in_place import occasion_of
 from runner.manager.reload.removal import MISSING, gone_text
@@ -71,8 +71,8 @@ class Starting:
         return starts
 
     def _check_name(self, name: str, loaded: Loaded) -> None:
-        row = self._engine.manager.strategies.get(name)
-        if row is not None and row.hand_written:
+        row = self._engine.carrier.rows.hand_written(name)
+        if row is not None:
             raise ConfigError(
                 f"{loaded.path.name}: {name} is already a hand-written strategy ({row.filename})",
                 hint="give one of them another name",
@@ -90,7 +90,7 @@ class Starting:
 
     def _with_file(self, name: str, loaded: Loaded) -> Start | None:
         track = self._engine.track_of(name)
-        track.wanted, track.judged = loaded, content(loaded)
+        track.wanted, track.judged, track.doubted = loaded, content(loaded), False
         self._recall(track)
         self._bring_up_to_date(track)
         occasion = Occasion(cause="start", actor=owner(loaded.path))
@@ -122,18 +122,18 @@ class Starting:
             self._engine.carrier.number(track, spec, GenerationState.REFUSED, occasion, text=error.message)
             self._engine.carrier.report(track, ReloadResult.REFUSED, occasion, text=error.message)
             return start
-        start = self._decided(track, standing.goal, occasion)
+        decision = self._engine.decision(track, standing.goal)
+        if isinstance(decision, Hold):
+            start = self._as_before(track)
+            self._engine.hold(track, standing.goal.file, decision, occasion)
+            return start
+        start = self._decided(track, standing.goal, decision, occasion)
         self._engine.in_place.note(track, standing)
         return start
 
-    def _decided(self, track: Track, goal: Goal, occasion: Occasion) -> Start | None:
-        decision = self._engine.decision(track, goal)
+    def _decided(self, track: Track, goal: Goal, decision: Decision, occasion: Occasion) -> Start:
         before = track.goal
         match decision:
-            case Hold():
-                start = self._as_before(track)
-                self._engine.hold(track, goal.file, decision, occasion)
-                return start
             case Begin() | Change():
                 found = decision.changes if isinstance(decision, Change) else ()
                 self._engine.carrier.number(track, goal.file, GenerationState.APPLYING, occasion, found)
@@ -165,12 +165,13 @@ class Starting:
         if track.goal is None:
             return None
         self._bring_up_to_date(track)
-        if not self._engine.carrier.trials.exposed(name) and not many:
+        track.doubted |= many
+        if not self._engine.carrier.trials.exposed(name) and not track.doubted:
             self._engine.removal.forget(track, Occasion(cause="remove"))
+            self._engine.record.keep(track)
             self._engine.drop(name)
             return None
-        if many:
-            track.doubted = True
+        if track.doubted:
             return self._as_before(track, MISSING)
         track.gone = gone_text(track)
         start = self._as_before(track, track.gone)

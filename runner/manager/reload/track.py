@@ -116,11 +116,12 @@ class Track:
     ended: Ended | None = None
     superseded: str = ""
     """Hash of the file's spec that a rollback has put aside: it counts again when the file changes."""
+    rolling_back: bool = False
+    """Until the rollback that has put it aside has come to its end."""
     rejected: str = ""
     """Hash of the file's spec that an operator has said no to, until the file changes."""
     doubted: bool = False
-    """Its file was missing at the start, together with so many that it looks like an accident: it is not gone before
-    somebody says so."""
+    """Its file is missing in a way that looks like an accident: it is not gone before somebody says so."""
     base_refused: str = ""
     """Why a change of a base that its file extends is not taken in."""
     gone: str = ""
@@ -171,7 +172,7 @@ class Track:
         self.applied = self.in_force = self.written = self.waiting = self.approval = self.ahead = None
         self.trial = self.revival = self.ended = None
         self.running = 0
-        self.gone = self.drift = self.superseded = ""
+        self.gone = self.drift = self.superseded = self.rejected = ""
         self.conflicts = ()
 
     def is_undecided(self, spec: StrategySpec) -> bool:
@@ -180,6 +181,8 @@ class Track:
         return newest is not None and newest.spec_hash == spec.spec_hash and newest.state in UNDECIDED
 
 
+DECIDED_AGAINST = (GenerationState.REFUSED, GenerationState.REJECTED)
+NOT_IN_FORCE = (GenerationState.HELD, GenerationState.WAITING, *DECIDED_AGAINST)
 UNDECIDED = (GenerationState.HELD, GenerationState.WAITING, GenerationState.APPLYING)
 
 

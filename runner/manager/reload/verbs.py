@@ -54,7 +54,8 @@ class ReloadVerbs:
 
     def _plan(self, names: list[str]) -> dict[str, Any]:
         service = self._service
-        found = plan_view(service.engine, service.read_folder(), names, service.held_files)
+        folder = service.read_folder()
+        found = plan_view(service.engine, folder, names, service.kept_files(folder))
         return found if names else found | {"config": self._service.config_file.plan()}
 
     async def apply(self, args: Mapping[str, Any]) -> dict[str, Any]:
