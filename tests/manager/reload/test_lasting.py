@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,10 @@ from reload_support import RESTING, Desk, One, store_away, write_row
 
 from runner.catalog import BUILT_IN
 from runner.manager.app import first_look
+from runner.manager.reload.history import history_view
 from runner.manager.reload.orders import NotDecided
+from runner.manager.reload.verbs import ReloadVerbs
+from runner.manager.verbs import Verbs
 from runner.model.annotations import Loosening
 from runner.store.arctic_manager import get_ac
 
@@ -272,3 +276,129 @@ def test_a_cap_that_the_store_tightened_meanwhile_cancels_entries_though_the_fil
     one = One(second, "BOTH")
     assert one.runtime.params.max_position_size == 0.2 and one.state == "held"
     assert second.settles(lambda: not one.resting)
+
+
+def test_what_is_missing_in_doubt_stays_so_over_a_restart_though_others_are_back(make_desk: Any, restart: Any) -> None:
+    first: Desk = make_desk()
+    for name in ("ONE", "TWO", "REST1", "REST2", "REST3"):
+        first.write(name, params=params())
+    first.begin()
+    text = first.path("TWO").read_text()
+    first.path("ONE").unlink()
+    first.path("TWO").unlink()
+    assert first.service.rescan(WAIT_S) and len(first.service.deletions_held) == 2
+    first.path("TWO").write_text(text)
+    assert first.service.rescan(WAIT_S) and len(first.service.deletions_held) == 1
+    second = restart(first)
+    assert names(second) == {"ONE", "TWO", "REST1", "REST2", "REST3"} and second.service.deletions_held == ["ONE"]
+    third = restart(second)  # it is one of many now, and nobody has said anything
+    assert "ONE" in names(third) and third.service.approve_deletions() == ["ONE"]
+    assert third.settles(lambda: "ONE" not in names(third))
+    assert "ONE" not in names(restart(third))
+
+
+def test_a_rollback_to_what_runs_lasts(make_desk: Any, restart: Any) -> None:
+    first: Desk = make_desk(loosening=Loosening.CONFIRM)
+    one = started(first, "STAY")
+    first.edit("STAY", params=params(max_position_size=0.9))
+    assert one.state == "held" and first.service.orders.rollback("STAY", 1, actor="kim").value == "unchanged"
+    second = restart(first)
+    one = One(second, "STAY")
+    assert one.condition("Applied") == ("False", "RolledBack") and one.condition("Held") == ("False", "NothingHeld")
+    second.engine.use(Loosening.AUTO)
+    assert second.engine.settled(WAIT_S) and one.version.spec.params.max_position_size == 0.6
+
+
+@pytest.mark.parametrize("rejected", [False, True])
+def test_what_ended_and_is_held_on_its_return_is_shown_and_does_not_run(
+    make_desk: Any, restart: Any, rejected: bool
+) -> None:
+    desk: Desk = make_desk(loosening=Loosening.CONFIRM)
+    started(desk, "BACK")
+    desk.remove("BACK")
+    desk.edit("BACK", params=params(max_position_size=5))
+    if rejected:
+        desk.service.orders.reject("BACK", 2, actor="kim", reason="too much")
+    for _ in range(2):
+        assert names(desk) == set()
+        (row,) = asyncio.run(Verbs(desk.manager, desk.service).status({}))["strategies"]
+        assert (row["name"], row["phase"]) == ("BACK", None)
+        assert row["reload"]["state"] == ("rejected" if rejected else "held")
+        assert history_view(desk.manager.journal, "BACK", limit=9)["running"] is None
+        desk = restart(desk)
+
+
+def test_a_file_that_was_set_aside_and_removed_at_a_start_counts_when_it_is_back(make_desk: Any, restart: Any) -> None:
+    first: Desk = make_desk()
+    first.write("OTHER", params=params())
+    started(first, "FF")
+    first.edit("FF", params=params(max_position_size=0.5))
+    first.service.orders.rollback("FF", 1, actor="kim")
+    second = restart(first, lambda desk: desk.path("FF").unlink())
+    assert names(second) == {"OTHER"}
+    second.edit("FF", params=params(max_position_size=0.5))
+    assert One(second, "FF").phase == "Running" and One(second, "FF").condition("Applied") == ("True", "Applied")
+
+
+def test_a_held_rollback_is_still_asked_for_beside_a_temporary_value(make_desk: Any) -> None:
+    desk: Desk = make_desk(loosening=Loosening.CONFIRM)
+    one = started(desk, "ROLL")
+    desk.edit("ROLL", params=params(max_position_size=0.4))
+    assert desk.service.orders.rollback("ROLL", 1, actor="kim").value == "held"
+    desk.service.orders.override("ROLL", "params.max_daily_trades", 7, lasts=HOUR, actor="kim", reason="news")
+    assert (one.state, one.row["generations"]["file"]) == ("held", 3) and one.condition("Applied") == (
+        "True",
+        "Applied",
+    )
+    desk.engine.use(Loosening.AUTO)
+    assert desk.engine.settled(WAIT_S)
+    assert one.version.spec.params.max_position_size == 0.6 and one.condition("Applied") == ("False", "RolledBack")
+
+
+@pytest.mark.parametrize("what", ["rejected", "refused", "problems"])
+def test_what_was_decided_against_is_not_tried_again_for_a_temporary_value(
+    make_desk: Any, restart: Any, what: str
+) -> None:
+    desk: Desk = make_desk(loosening=Loosening.CONFIRM)
+    one = started(desk, "NOT")
+    match what:
+        case "rejected":
+            desk.edit("NOT", params=params(max_position_size=0.9))
+            desk.service.orders.reject("NOT", 2, actor="kim", reason="too much")
+        case "refused":
+            desk.edit("NOT", universe="[CALM, NOSUCH]")
+            desk.service.orders.apply_now("NOT", actor="kim")
+        case "problems":
+            desk.path("NOT").write_text(desk.path("NOT").read_text() + "x: 1\n")
+            desk.settle("NOT")
+    state, number, text = one.state, one.row["generations"]["file"], one.track.newest.text
+    desk.service.orders.override("NOT", "params.max_daily_trades", 7, lasts=HOUR, actor="kim", reason="news")
+    for _ in range(1 if what == "refused" else 2):  # a start tries again what could not be prepared
+        assert (one.state, one.row["generations"]["file"], one.track.newest.text) == (state, number, text)
+        assert one.condition("Applied")[0] == "False"
+        desk = restart(desk)
+        one = One(desk, "NOT")
+
+
+def test_a_row_that_lost_the_word_of_its_manager_stops_no_start(make_desk: Any, restart: Any) -> None:
+    first: Desk = make_desk()
+    first.write("OTHER", params=params())
+    started(first, "LOST")
+
+    def spoil(desk: Desk) -> None:
+        with get_ac(desk.manager.config.store_uri) as store:
+            write_row(store, "LOST", managed_by="", file="", base="", spec_hash="")
+
+    second = restart(first, spoil)
+    assert names(second) == {"LOST", "OTHER"} and One(second, "LOST").stored.managed_by == "runner"
+
+
+def test_a_plan_knows_that_a_folder_which_is_away_removes_nothing(make_desk: Any) -> None:
+    desk: Desk = make_desk()
+    desk.write("TWO", params=params())
+    started(desk, "ONE")
+    shutil.move(desk.folder, f"{desk.folder}.away")
+    plan = ReloadVerbs(desk.service)._plan([])
+    assert plan["changes"] == 0 and {row["action"] for row in plan["strategies"]} == {"kept"}
+    shutil.move(f"{desk.folder}.away", desk.folder)
+    assert ReloadVerbs(desk.service)._plan([])["strategies"] == []
