@@ -227,7 +227,8 @@ class Process:
         return call(self.project.state_dir, verb, timeout_s=WAIT_S, **args)
 
     def phases(self) -> dict[str, str]:
-        return {row["name"]: row["phase"] for row in self.ask("status")["strategies"]}
+        """Of the strategies that were started; one that never was has none."""
+        return {row["name"]: row["phase"] for row in self.ask("status")["strategies"] if row["phase"]}
 
     def event(self, since: int = 0, **wanted: Any) -> dict[str, Any]:
         """The first event after `since` that has these values, as soon as it has happened."""

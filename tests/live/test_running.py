@@ -67,6 +67,7 @@ def test_a_file_with_problems_is_named_and_the_others_run(running: Process) -> N
     assert "broken.yaml:7:" in running.err
     assert "target_wait" in running.err and "target_weight" in running.err
     assert running.phases() == {"HOLD": "Running", "SWING": "Running", "UNKNOWN": "Failed"}
+    assert running.row("BROKEN")["phase"] is None and running.row("BROKEN")["reload"]["state"] == "refused"
 
 
 def test_status_says_why_a_strategy_failed(running: Process) -> None:
