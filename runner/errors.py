@@ -79,6 +79,12 @@ class ConfigError(RunnerError):
     exit_code = ExitCode.CONFIG
 
 
+class UnknownName(ConfigError):
+    """A strategy, a version or a field was named that there is not. Nothing has to be configured anew for that."""
+
+    exit_code = ExitCode.PROBLEMS
+
+
 class HookError(RunnerError):
     """Code that the user brought raised. The original exception is the cause."""
 

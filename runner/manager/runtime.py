@@ -12,7 +12,7 @@ from typing import Literal
 
 from runner.base_params import BaseParams
 from runner.broker.order_gate import TradingState
-from runner.errors import ConfigError
+from runner.errors import UnknownName
 from runner.model.events import StrategyPhase
 from runner.model.sessions import sessions
 from runner.spec.spec import StrategySpec
@@ -115,11 +115,11 @@ class Runtimes:
         return self._by_name.get(name)
 
     def named(self, name: str) -> Runtime:
-        """The strategy of that name; ConfigError with the known ones when there is none."""
+        """The strategy of that name; UnknownName with the known ones when there is none."""
         runtime = self._by_name.get(name)
         if runtime is None:
             known = ", ".join(one.name for one in self.all()) or "none"
-            raise ConfigError(f"there is no strategy called {name!r} (known: {known})", hint="runner status")
+            raise UnknownName(f"there is no strategy called {name!r} (known: {known})", hint="runner status")
         return runtime
 
     def all(self) -> list[Runtime]:

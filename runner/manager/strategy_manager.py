@@ -24,7 +24,7 @@ from runner.broker.order_facts import OrderFacts
 from runner.broker.order_gate import GateSettings, OrderGate
 from runner.broker.pacing import RATE_PER_S, Pacer
 from runner.broker.recovery import restore
-from runner.errors import ConfigError
+from runner.errors import ConfigError, UnknownName
 from runner.manager.broker_loop import BrokerLoop, Errands
 from runner.manager.code_trail import note_code
 from runner.manager.identity import bind_account, runner_id
@@ -173,11 +173,11 @@ class StrategyManager:
         return self._broker_loop.loop
 
     def _get_strategy_filename(self, strategy_symbol: str) -> str:
-        """The `filename` column of general/strategies; ConfigError when there is no such row."""
+        """The `filename` column of general/strategies; UnknownName when there is no such row."""
         row = self.strategies.get(strategy_symbol)
         if row is None or not row.filename:
             known = ", ".join(one.strategy for one in self.strategies.all()) or "none"
-            raise ConfigError(
+            raise UnknownName(
                 f"general/strategies has no filename for {strategy_symbol!r} (known: {known})",
                 hint="add a YAML file to strategies.d, or a row with strategy and filename",
             )

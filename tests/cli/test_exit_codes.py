@@ -15,6 +15,7 @@ from runner.cli.status import status
 ERRORS = [
     (errors.SpecError("a file is wrong"), 1),
     (errors.ConfigError("runner.yaml is wrong"), 78),
+    (errors.UnknownName("there is no strategy called TRED"), 1),
     (errors.HookError("a hook raised"), 1),
     (errors.StoreError("the store is full"), 4),
     (errors.StoreLocked("in use by process 7", pid=7), 4),

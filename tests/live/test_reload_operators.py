@@ -249,8 +249,8 @@ def test_history_diff_and_blame_tell_who_changed_what_and_why(running: Process) 
     assert "-  target_weight: 0.3  # a third, nearly" in project.say("diff", "SWING@1..2", "--text").out
     blame = project.say("blame", "SWING", "params.target_weight", "--json").json
     assert blame["value"] == 0.2 and blame["changes"][-1]["reason"] == "too wild"
-    assert project.say("blame", "SWING", "params.target_wait").code == 78
-    assert project.say("history", "NOBODY").code == 78
+    assert project.say("blame", "SWING", "params.target_wait").code == 1
+    assert project.say("history", "NOBODY").code == 1
 
 
 def test_rollback_runs_an_old_version_and_sets_the_file_aside(running: Process) -> None:
@@ -285,7 +285,7 @@ def test_a_cap_that_is_tightened_in_the_store_holds_and_a_looser_one_does_not(ru
     project = running.project
     assert project.say("drift", "--exit-code").out == "the store says what the files say\n"
     unknown = project.say("drift", "SWIMG")
-    assert unknown.code == 78 and "there is no YAML strategy called 'SWIMG' (known: HOLD, SWING)" in unknown.err
+    assert unknown.code == 1 and "there is no YAML strategy called 'SWIMG' (known: HOLD, SWING)" in unknown.err
     change_row(project, "SWING", "target_weight", 0.05)
     said = project.say("drift", "--exit-code")
     assert said.code == 3
@@ -374,7 +374,7 @@ def test_without_a_runner_the_versions_are_read_from_the_journal(running: Proces
     project.edit("hold.yaml", "target_weight: 0.09", "target_weight: 0.08")
     said = project.say("plan", "--offline", "--exit-code")
     assert said.code == 3 and "params.target_weight  0.09 → 0.08" in said.out
-    assert project.say("plan", "--offline", "NOBODY").code == 78
+    assert project.say("plan", "--offline", "NOBODY").code == 1
     text = project.read("swing.yaml")
     (project.strategies / "swing.yaml").unlink()
     said = project.say("plan", "--offline")

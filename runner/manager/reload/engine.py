@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import ConfigError, SpecError
+from runner.errors import SpecError, UnknownName
 from runner.manager.reload.bases import PendingBase
 from runner.manager.reload.carrier import Carrier, Occasion
 from runner.manager.reload.decision import (
@@ -271,7 +271,7 @@ class ReloadEngine:
 
     @contextmanager
     def turn(self, name: str) -> Iterator[Track]:
-        """The track of a strategy, for one thread at a time. ConfigError when there is none."""
+        """The track of a strategy, for one thread at a time. UnknownName when there is none."""
         track = self.track(name)
         try:
             with track.lock:
@@ -523,12 +523,12 @@ class ReloadEngine:
         return self._lanes.wait(lambda: not any(one.lock.locked() for one in self.tracks().values()), timeout_s)
 
     def track(self, name: str) -> Track:
-        """What is known of a strategy; ConfigError when it has no file and never had one."""
+        """What is known of a strategy; UnknownName when it has no file and never had one."""
         with self._lock:
             found = self._tracks.get(name)
         if found is None:
             known = ", ".join(sorted(self._tracks)) or "none"
-            raise ConfigError(f"there is no YAML strategy called {name!r} (known: {known})")
+            raise UnknownName(f"there is no YAML strategy called {name!r} (known: {known})")
         return found
 
     def drop(self, name: str) -> None:

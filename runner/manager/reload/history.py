@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from runner.errors import ConfigError
+from runner.errors import UnknownName
 from runner.manager.reload.files import leaves
 from runner.spec.changes import shown
 from runner.spec.problems import closest
@@ -84,28 +84,28 @@ def blame_view(journal: Journal, name: str, field: str) -> dict[str, Any]:
         known = sorted({path for one in applied for path in _leaves(one)})
         close = closest(field, known)
         hint = f"did you mean {close}?" if close else f"they say: {', '.join(known)}"
-        raise ConfigError(f"no version of {name} says anything about {field}", hint=hint)
+        raise UnknownName(f"no version of {name} says anything about {field}", hint=hint)
     return {"strategy": name, "field": field, "value": value, "shown": shown(value), "changes": rows}
 
 
 def version_of(journal: Journal, name: str, generation: int) -> Generation:
-    """A version by its number; ConfigError when there is none."""
+    """A version by its number; UnknownName when there is none."""
     found = journal.generations.get(name, generation)
     if found is None:
         newest = journal.generations.newest(name)
         if newest is None:
             raise _unknown(journal, name)
-        raise ConfigError(
+        raise UnknownName(
             f"there is no generation {generation} of {name} (the newest is {newest.generation})",
             hint=f"runner history {name}",
         )
     return found
 
 
-def _unknown(journal: Journal, name: str) -> ConfigError:
+def _unknown(journal: Journal, name: str) -> UnknownName:
     known = journal.generations.strategies()
     close = closest(name, known)
-    return ConfigError(
+    return UnknownName(
         f"no version of a strategy called {name!r} was ever seen (known: {', '.join(known) or 'none'})",
         hint=f"did you mean {close}?" if close else "",
     )

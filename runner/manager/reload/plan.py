@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner.errors import ConfigError, RunnerError, SpecError
+from runner.errors import RunnerError, SpecError, UnknownName
 from runner.manager.reload.blame import span_of
 from runner.manager.reload.decision import (
     Begin,
@@ -76,14 +76,14 @@ def plan_of(ground: Ground, folder: Folder, names: Sequence[str] = (), held: Col
     """One row per strategy whose file says something else than it runs with; all of `names` when some are given. `held`
     are files that are missing and not let go of.
 
-    ConfigError for a name that nothing is known of.
+    UnknownName for a name that nothing is known of.
     """
     tracks = ground.tracks()
     files = _files(folder, tracks)
     for name in names:
         if name not in files and name not in tracks:
             known = ", ".join(sorted({*files, *tracks})) or "none"
-            raise ConfigError(f"there is no YAML strategy called {name!r} (known: {known})")
+            raise UnknownName(f"there is no YAML strategy called {name!r} (known: {known})")
     rows = [
         _file_row(ground, name, loaded, tracks.get(name) or ground.track(name))
         for name, loaded in files.items()
