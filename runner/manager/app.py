@@ -174,7 +174,7 @@ def start_all(manager: StrategyManager, starts: Sequence[Start], only: str | Non
     if not start:
         return []
     by_name = {one.spec.name: one for one in starts}
-    names = [name for name, one in by_name.items() if one.spec.enabled or _is_exposed(manager, name)]
+    names = [name for name, one in by_name.items() if one.spec.enabled or manager.is_exposed(name)]
     names += [
         row.strategy
         for row in manager.strategies.all()
@@ -209,12 +209,6 @@ def _start_one(manager: StrategyManager, name: str, wanted: Start | None) -> Non
     manager.start_strategy(name, wanted.spec, generation=wanted.generation, reduce_only=wanted.reduce_only)
     if wanted.held:
         manager.versions.restrict(name, wanted.reduce_only, held=True)
-
-
-def _is_exposed(manager: StrategyManager, name: str) -> bool:
-    """Whether a strategy has positions or working orders: disabled, it guards the first and cancels the others."""
-    held = any(position.quantity for position in manager.portfolio_manager.positions(name))
-    return held or bool(manager.journal.intents(open_only=True, strategy=name))
 
 
 @contextmanager

@@ -373,6 +373,11 @@ class StrategyManager:
             instance=instance,
         )
 
+    def is_exposed(self, name: str) -> bool:
+        """Whether a strategy has positions or working orders: there is something to guard, or to cancel."""
+        held = any(position.quantity for position in self.portfolio_manager.positions(name))
+        return held or bool(self.journal.intents(open_only=True, strategy=name))
+
     def forget(self, name: str) -> None:
         """Takes a strategy that has stopped off the list."""
         self._runtimes.remove(name)

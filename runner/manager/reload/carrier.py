@@ -19,7 +19,7 @@ from runner.manager.reload.blame import explained
 from runner.manager.reload.decision import Change
 from runner.manager.reload.drift import OVERRIDE, STORE
 from runner.manager.reload.rows import Rows
-from runner.manager.reload.settings import RETRY_FIRST_S, RETRY_LAST_S
+from runner.manager.reload.settings import RETRY_FIRST_S, RETRY_LAST_S, growing
 from runner.manager.reload.track import Goal, Track, Trial, Waiting
 from runner.manager.reload.trials import NOT_USABLE, Trials
 from runner.manager.versions import Busy
@@ -290,7 +290,7 @@ class Carrier:
         else says that its time has come. Said once for each `kind` of reason, however often it is tried."""
         before = track.waiting
         tries = 1 if before is None else before.tries + 1
-        pause = min(RETRY_FIRST_S * 2 ** min(tries - 1, 16), RETRY_LAST_S)
+        pause = growing(RETRY_FIRST_S, tries - 1, RETRY_LAST_S)
         due = self._system.monotonic() + pause if timed else None
         track.waiting = Waiting(text=text, kind=kind, tries=tries, due=due)
         self.mark(track, GenerationState.WAITING, text)

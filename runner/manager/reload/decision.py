@@ -15,10 +15,9 @@ from runner.spec.spec import StrategySpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the file asks for. `spec` is None when the file is refused; `text` then says why."""
+    """What the file asks for. A file that cannot be used asks for nothing: what runs goes on."""
 
-    spec: StrategySpec | None
-    text: str = ""
+    spec: StrategySpec
     approved: bool = False
     """An operator has approved exactly this version."""
     at_once: bool = False
@@ -96,13 +95,6 @@ class Wait:
     changes: tuple[FieldChange, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """The file has problems; what runs goes on."""
-
-    text: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastRun:
     """What a strategy that does not run ran with last."""
@@ -112,15 +104,13 @@ class LastRun:
     """None: it never ran, or what it ran with cannot be built any more."""
 
 
-Decision: TypeAlias = Begin | Keep | Change | Hold | Wait | Refuse
+Decision: TypeAlias = Begin | Keep | Change | Hold | Wait
 
 
 def begin(last: LastRun, wanted: Wanted, situation: Situation) -> Decision:
     """What is to be done about a strategy that does not run. One whose file was away is no newcomer: it may not come
     back with more than it had."""
     spec = wanted.spec
-    if spec is None:
-        return Refuse(wanted.text)
     if not last.ran or wanted.approved or _loosening(last.spec, situation) is Loosening.AUTO:
         return Begin(spec)
     found = () if last.spec is None else changes(last.spec, spec)
@@ -137,8 +127,6 @@ def _loosening(before: StrategySpec | None, situation: Situation) -> Loosening:
 def decide(running: StrategySpec, wanted: Wanted, situation: Situation) -> Decision:
     """What is to be done about a strategy that runs."""
     spec = wanted.spec
-    if spec is None:
-        return Refuse(wanted.text)
     found = changes(running, spec)
     if strongest(found) == "meta":
         return Keep(spec, found)
@@ -166,8 +154,6 @@ def decide_beside(
     """
     decision = decide(in_force, wanted, situation)
     bare = decide(applied, replace(wanted, spec=file), situation)
-    if isinstance(decision, Refuse):
-        return decision
     if isinstance(bare, Change) and isinstance(decision, Keep):
         return Change(decision.spec, bare.changes)
     return replace(bare, spec=decision.spec) if isinstance(bare, Hold | Wait) else decision

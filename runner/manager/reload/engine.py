@@ -24,7 +24,6 @@ from runner.manager.reload.decision import (
     Decision,
     Hold,
     Keep,
-    Refuse,
     Situation,
     Wait,
     Wanted,
@@ -396,8 +395,6 @@ class ReloadEngine:
                 return self.carrier.wait(track, text, occasion, found, kind="window", timed=False)
             case Change():
                 return self.carrier.carry_out(track, goal, decision, occasion)
-            case Refuse():
-                raise AssertionError("a spec is never refused here")
 
     @contextmanager
     def beside(self, track: Track) -> Iterator[None]:

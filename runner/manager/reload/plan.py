@@ -14,7 +14,6 @@ from runner.manager.reload.decision import (
     Decision,
     Hold,
     Keep,
-    Refuse,
     Wait,
 )
 from runner.manager.reload.engine import ReloadEngine
@@ -196,8 +195,6 @@ def _action(decision: Decision) -> str:
             return "hold"
         case Wait():
             return "wait"
-        case Refuse():
-            return "refuse"
 
 
 def _field_rows(found: Sequence[FieldChange], loaded: Loaded) -> list[dict[str, Any]]:

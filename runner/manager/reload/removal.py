@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import RunnerError
 from runner.manager.reload.carrier import Occasion
-from runner.manager.reload.settings import RETRY_FIRST_S, RETRY_LAST_S
+from runner.manager.reload.settings import RETRY_FIRST_S, RETRY_LAST_S, growing
 from runner.manager.reload.track import Track, Waiting
 from runner.model.events import ReloadResult
 from runner.spec.spec import OnRemove
@@ -39,14 +39,14 @@ class Removal:
         """Whether a strategy without a file may have come to its end, or can be closed now."""
         if not track.gone or track.wanted is not None:
             return False
-        return phased or not self._engine.carrier.trials.exposed(track.name)
+        return phased or not self._engine.manager.is_exposed(track.name)
 
     def look(self, track: Track, occasion: Occasion) -> None:
         """The file is gone for good. A strategy with nothing to guard ends; one with positions is held or closed."""
         self._engine.withdraw(track)  # nobody asks any more for what its file said last
         if track.applied is None:
             return
-        if not self._engine.carrier.trials.exposed(track.name):
+        if not self._engine.manager.is_exposed(track.name):
             self.forget(track, occasion)
             return
         versions = self._engine.manager.versions
@@ -74,7 +74,7 @@ class Removal:
             if before is None or before.kind != type(error).__name__:
                 self._engine.manager.notice("remove", f"{track.name} cannot be closed yet: {error.message}", track.name)
             tries = 1 if before is None else before.tries + 1
-            pause = min(RETRY_FIRST_S * 2 ** min(tries - 1, 16), RETRY_LAST_S)
+            pause = growing(RETRY_FIRST_S, tries - 1, RETRY_LAST_S)
             kind = type(error).__name__
             track.waiting = Waiting(text=error.message, kind=kind, tries=tries, due=now + pause)
 

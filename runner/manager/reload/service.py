@@ -124,13 +124,12 @@ class ReloadService:
 
     def _newest_that_count(self) -> list[Generation]:
         """The newest versions of the strategies that have run and were not removed since, by when they were seen."""
-        generations = self._manager.journal.generations
-        rows = {row.strategy: row for row in self._manager.strategies.all()}
+        generations, rows = self._manager.journal.generations, self.engine.carrier.rows
         found = []
         for name in generations.strategies():
             row, newest = rows.get(name), generations.newest(name)
             has_run = generations.running(name) is not None or (row is not None and bool(row.managed_by))
-            if newest is not None and has_run and (row is None or row.state != "removed"):
+            if newest is not None and has_run and not rows.is_removed(name):
                 found.append(newest)
         return sorted(found, key=lambda one: one.seen_at or datetime.min.replace(tzinfo=UTC))
 

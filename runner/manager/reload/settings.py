@@ -20,6 +20,11 @@ LANES = 8
 """Strategies whose changes are carried out at the same time."""
 
 
+def growing(first_s: float, tries: int, last_s: float) -> float:
+    """The pause after so many tries: doubled from the first to the last."""
+    return min(first_s * 2.0 ** min(tries, 16), last_s)
+
+
 @dataclass(frozen=True, slots=True)
 class ReloadSettings:
     """`loosening` is what runner.yaml says, or follows from its mode: held on live accounts, applied on paper."""

@@ -166,7 +166,7 @@ class Starting:
             return None
         self._bring_up_to_date(track)
         track.doubted |= many
-        if not self._engine.carrier.trials.exposed(name) and not track.doubted:
+        if not self._engine.manager.is_exposed(name) and not track.doubted:
             self._engine.removal.forget(track, Occasion(cause="remove"))
             self._engine.record.keep(track)
             self._engine.drop(name)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from runner.errors import NotConnected, PacingLimit, RunnerError
-from runner.manager.reload.settings import REVIVE_FIRST_S, REVIVE_LAST_S, START_WAIT_S
+from runner.manager.reload.settings import REVIVE_FIRST_S, REVIVE_LAST_S, START_WAIT_S, growing
 from runner.manager.reload.track import LastGood, Track, Trial, Waiting
 from runner.model.clock import Clock
 from runner.model.events import StrategyPhase
@@ -45,7 +45,7 @@ class Trials:
         if manager.journal.operator_state(track.name) == "stopped":
             manager.remember_stopped(track.name, spec, generation=generation)
             return
-        if not (spec.enabled or self.exposed(track.name)):
+        if not (spec.enabled or manager.is_exposed(track.name)):
             return
         manager.start_strategy(track.name, spec, generation=generation)
         phase = manager.wait_until_warm(track.name, START_WAIT_S)
@@ -54,11 +54,6 @@ class Trials:
         if phase is not StrategyPhase.RUNNING:
             goal = track.goal
             track.trial = Trial(before=None if goal is None else LastGood(goal=goal, generation=track.running))
-
-    def exposed(self, name: str) -> bool:
-        """Whether the strategy has positions or working orders."""
-        held = any(position.quantity for position in self._manager.portfolio_manager.positions(name))
-        return held or bool(self._manager.journal.intents(open_only=True, strategy=name))
 
     def is_due(self, track: Track, now: float, *, phased: bool) -> bool:
         """Whether something may have become of a version on trial, or of a strategy that is to be started again."""
@@ -96,7 +91,7 @@ class Trials:
         if before.due is not None and before.due > now:
             return
         tries = before.tries + 1
-        pause = min(REVIVE_FIRST_S * 2 ** min(tries, 16), REVIVE_LAST_S)
+        pause = growing(REVIVE_FIRST_S, tries, REVIVE_LAST_S)
         track.revival = Waiting(text=fell.message, tries=tries, due=now + pause)
         log.info("%s is started again: %s", track.name, fell.message)
         self._manager.start_strategy(track.name)

@@ -90,6 +90,12 @@ def store_away() -> Iterator[None]:
         yield
 
 
+def params(**values: float) -> str:
+    """The section of that name: a tenth of the account, and what is said."""
+    said = {"target_weight": 0.1, "max_position_size": 0.6} | values
+    return "{" + ", ".join(f"{name}: {value}" for name, value in said.items()) + "}"
+
+
 def write_row(store: Store, name: str, *, params: Mapping[str, Any] | str | None = None, **columns: Any) -> None:
     """Writes into a strategy's row as a dashboard would, which knows nothing of the runner but the table. `params` are
     those that change, or a text in place of all of them."""

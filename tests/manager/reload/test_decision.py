@@ -12,7 +12,6 @@ from runner.manager.reload.decision import (
     Hold,
     Keep,
     LastRun,
-    Refuse,
     Situation,
     Wait,
     Wanted,
@@ -108,11 +107,6 @@ def test_what_comes_back_may_not_have_more_than_it_had(
     last: StrategySpec | None, new: StrategySpec, situation: Situation, approved: bool, kind: type
 ) -> None:
     assert type(begin(LastRun(ran=True, spec=last), Wanted(spec=new, approved=approved), situation)) is kind
-
-
-def test_a_file_with_problems_changes_nothing() -> None:
-    assert decide(spec(), Wanted(spec=None, text="S204 …"), AUTO) == Refuse("S204 …")
-    assert begin(LastRun(), Wanted(spec=None, text="S204 …"), AUTO) == Refuse("S204 …")
 
 
 def test_what_is_held_says_what_it_loosens_and_nothing_else() -> None:

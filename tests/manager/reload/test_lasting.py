@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from reload_blocks import with_touchy_block
-from reload_support import RESTING, Desk, One, store_away, write_row
+from reload_support import RESTING, Desk, One, params, store_away, write_row
 
 from runner.catalog import BUILT_IN
 from runner.manager.app import first_look
@@ -23,11 +23,6 @@ from runner.store.arctic_manager import get_ac
 WAIT_S = 30.0
 TOUCHY = "{hold: {use: touchy, with: {below: 60}}}"
 HOUR = timedelta(hours=1)
-
-
-def params(**values: float) -> str:
-    said = {"target_weight": 0.1, "max_position_size": 0.6} | values
-    return "{" + ", ".join(f"{name}: {value}" for name, value in said.items()) + "}"
 
 
 def started(desk: Desk, name: str, **sections: str) -> One:

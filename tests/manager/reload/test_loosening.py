@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from reload_support import WAIT_S, Desk, One, store_away
+from reload_support import WAIT_S, Desk, One, params, store_away
 
 from runner.errors import ConfigError, ExitCode, RunnerError
 from runner.manager.reload.kept_plan import content_id
@@ -19,11 +19,6 @@ from runner.model.annotations import Loosening
 
 def minutes(count: float) -> timedelta:
     return timedelta(minutes=count)
-
-
-def params(**values: float) -> str:
-    said = {"target_weight": 0.1, "max_position_size": 0.6} | values
-    return "{" + ", ".join(f"{name}: {value}" for name, value in said.items()) + "}"
 
 
 @pytest.fixture(scope="module")

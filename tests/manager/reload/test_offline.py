@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from reload_support import Desk, text_of
+from reload_support import Desk, params, text_of
 
 from runner.errors import ConfigError, SpecError
 from runner.manager.reload.offline import offline_plan, text_to_write
@@ -19,11 +19,6 @@ from runner.model.annotations import Loosening
 
 DAY = timedelta(days=1)
 NUMBERS = count(1)
-
-
-def params(**values: float) -> str:
-    said = {"target_weight": 0.1, "max_position_size": 0.6} | values
-    return "{" + ", ".join(f"{name}: {value}" for name, value in said.items()) + "}"
 
 
 @pytest.fixture(scope="module")

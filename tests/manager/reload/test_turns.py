@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from reload_support import HELD_ONLY, WAIT_S, Desk, One, text_of
+from reload_support import HELD_ONLY, WAIT_S, Desk, One, params, text_of
 from test_coming_to_run import deaf
 
 from runner.errors import NotConnected
@@ -17,11 +17,6 @@ from runner.manager.versions import Versions
 from runner.model.annotations import Loosening
 
 HOUR = timedelta(hours=1)
-
-
-def params(**values: float) -> str:
-    said = {"target_weight": 0.1, "max_position_size": 0.6} | values
-    return "{" + ", ".join(f"{name}: {value}" for name, value in said.items()) + "}"
 
 
 @pytest.fixture(scope="module")

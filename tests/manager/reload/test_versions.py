@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from reload_support import RESTING, Desk, One, store_away
+from reload_support import RESTING, Desk, One, params, store_away
 
 from runner.errors import ConfigError, SpecError
 from runner.manager.reload.history import blame_view, diff_view, history_view
@@ -18,12 +18,6 @@ from runner.model.annotations import Loosening
 from runner.spec.files import ChangedMeanwhile
 from runner.store.arctic_manager import get_ac
 from runner.store.journal import Journal
-
-
-def params(**values: float) -> str:
-    said = {"target_weight": 0.1, "max_position_size": 0.6} | values
-    return "{" + ", ".join(f"{name}: {value}" for name, value in said.items()) + "}"
-
 
 # -- going back
 
