@@ -403,11 +403,11 @@ class ReloadEngine:
         before = track.newest
         yield
         settled = track.newest is not None and track.newest.state is GenerationState.APPLIED
-        if settled and before is not None and before.state in NOT_IN_FORCE and self._is_asked_for(track, before):
+        if settled and before is not None and before.state in NOT_IN_FORCE and self.is_asked_for(track, before):
             track.newest = before
 
     @staticmethod
-    def _is_asked_for(track: Track, version: Generation) -> bool:
+    def is_asked_for(track: Track, version: Generation) -> bool:
         """Whether it is what the file says, or an old one that a rollback has put in its place."""
         file = None if track.wanted is None else track.wanted.spec
         if file is None:  # it has problems

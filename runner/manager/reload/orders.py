@@ -67,7 +67,7 @@ class Orders:
         something else by now."""
         with self._engine.turn(name) as track:
             newest = self._held(track, generation)
-            if not self._is_of_file(track, newest) and not track.superseded:
+            if not self._engine.is_asked_for(track, newest):
                 raise NotDecided(
                     f"the file of {name} does not say any more what {name}@{generation} does",
                     hint="look at it with: runner plan",

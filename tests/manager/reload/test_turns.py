@@ -95,6 +95,21 @@ def test_a_held_version_that_was_edited_away_cannot_be_approved(
     assert desk.engine.settled(WAIT_S) and one.version.spec.params.max_position_size == 0.2
 
 
+def test_a_held_rollback_cannot_be_approved_once_the_file_was_edited(
+    desk: Desk, begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = begin("EDITED", params=params())
+    desk.edit("EDITED", params=params(max_position_size=0.5))
+    assert desk.service.orders.rollback("EDITED", 1, actor="kim").value == "held"
+    desk.write("EDITED", params=params(max_position_size=0.2))
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.engine, "schedule", lambda name: None)  # its turn comes in a moment
+        desk.engine.wish(desk.look_at_files())
+    with pytest.raises(NotDecided, match="does not say any more what EDITED@3 does"):
+        desk.service.orders.approve("EDITED", 3, actor="kim")
+    assert one.runtime.params.max_position_size == 0.2
+
+
 def test_a_temporary_value_ends_in_its_time_though_a_version_waits_for_the_window(make_desk: Any) -> None:
     desk: Desk = make_desk(plugins=("reload_hooks",))
     desk.write("EXPIRES", params=params())
